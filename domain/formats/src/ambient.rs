@@ -41,7 +41,9 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(millis.saturating_add(self.offset.load(Ordering::SeqCst)))
     }
@@ -121,7 +123,11 @@ impl Ambient {
     /// From a clock and a source of randomness.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { id_clock: clock.clone(), clock, entropy }
+        Self {
+            id_clock: clock.clone(),
+            clock,
+            entropy,
+        }
     }
 
     /// The machine's own clock and randomness.

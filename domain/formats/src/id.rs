@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// Crockford's alphabet in lower case, as the TypeID specification (version 0.3) has it.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+pub(crate) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Why a string is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,10 @@ pub enum IdError {
 #[must_use]
 pub fn encode_suffix(id: Uuid) -> String {
     let bits = id.as_u128();
-    (0..26).rev().map(|i| char::from(ALPHABET[((bits >> (i * 5)) & 31) as usize])).collect()
+    (0..26)
+        .rev()
+        .map(|i| char::from(ALPHABET[((bits >> (i * 5)) & 31) as usize]))
+        .collect()
 }
 
 /// Reads the 26 characters back.
@@ -163,13 +166,22 @@ mod tests {
 
     #[test]
     fn another_kind_of_id_is_refused() {
-        assert_eq!("pol_01h2xcejqtf2nbrexx3vqjhp41".parse::<RequestId>(), Err(IdError::Prefix { expected: "req" }));
+        assert_eq!(
+            "pol_01h2xcejqtf2nbrexx3vqjhp41".parse::<RequestId>(),
+            Err(IdError::Prefix { expected: "req" })
+        );
     }
 
     #[test]
     fn more_than_128_bits_are_refused() {
-        assert_eq!("req_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<RequestId>(), Err(IdError::Suffix));
+        assert_eq!(
+            "req_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<RequestId>(),
+            Err(IdError::Suffix)
+        );
         assert!("req_7zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<RequestId>().is_ok());
-        assert_eq!("req_01H2XCEJQTF2NBREXX3VQJHP41".parse::<RequestId>(), Err(IdError::Suffix));
+        assert_eq!(
+            "req_01H2XCEJQTF2NBREXX3VQJHP41".parse::<RequestId>(),
+            Err(IdError::Suffix)
+        );
     }
 }
