@@ -1,0 +1,77 @@
+//! All event types of the product, for tools that go over them: golden fixtures, JSON schemas, projections.
+
+use crate::{activity, approval_rule, collection, deployment, endpoint, person, policy, request, roles, service_account, team, tenant, user};
+
+/// The stream types and the event types in each.
+pub const EVENT_TYPES: &[(&str, &[&str])] = &[
+    ("tenant", tenant::TenantEvent::TYPES),
+    ("person", person::PersonEvent::TYPES),
+    ("user", user::UserEvent::TYPES),
+    ("roles", roles::RolesEvent::TYPES),
+    ("team", team::TeamEvent::TYPES),
+    ("service_account", service_account::ServiceAccountEvent::TYPES),
+    ("deployment_group", deployment::DeploymentGroupEvent::TYPES),
+    ("endpoint", endpoint::EndpointEvent::TYPES),
+    ("activity", activity::ActivityEvent::TYPES),
+    ("collection", collection::CollectionEvent::TYPES),
+    ("policy", policy::PolicyEvent::TYPES),
+    ("approval_rules", approval_rule::ApprovalRulesEvent::TYPES),
+    ("request", request::RequestEvent::TYPES),
+];
+
+/// Any event of the product, read from `{"type": …, "data": …}` of a stream type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyEvent {
+    /// Of a tenant.
+    Tenant(tenant::TenantEvent),
+    /// Of a person.
+    Person(person::PersonEvent),
+    /// Of a user.
+    User(user::UserEvent),
+    /// Of the roles.
+    Roles(roles::RolesEvent),
+    /// Of a team.
+    Team(team::TeamEvent),
+    /// Of a service account.
+    ServiceAccount(service_account::ServiceAccountEvent),
+    /// Of a deployment group.
+    DeploymentGroup(deployment::DeploymentGroupEvent),
+    /// Of an endpoint.
+    Endpoint(endpoint::EndpointEvent),
+    /// Of an endpoint's activity.
+    Activity(activity::ActivityEvent),
+    /// Of a collection.
+    Collection(collection::CollectionEvent),
+    /// Of a policy.
+    Policy(policy::PolicyEvent),
+    /// Of the approval rules.
+    ApprovalRules(approval_rule::ApprovalRulesEvent),
+    /// Of a request.
+    Request(request::RequestEvent),
+}
+
+impl AnyEvent {
+    /// Reads an event, already brought to its newest schema version.
+    ///
+    /// # Errors
+    /// The shape is not that of the type, or the stream type is unknown.
+    pub fn read(stream_type: &str, value: serde_json::Value) -> Result<Self, serde_json::Error> {
+        use serde_json::from_value as read;
+        Ok(match stream_type {
+            "tenant" => Self::Tenant(read(value)?),
+            "person" => Self::Person(read(value)?),
+            "user" => Self::User(read(value)?),
+            "roles" => Self::Roles(read(value)?),
+            "team" => Self::Team(read(value)?),
+            "service_account" => Self::ServiceAccount(read(value)?),
+            "deployment_group" => Self::DeploymentGroup(read(value)?),
+            "endpoint" => Self::Endpoint(read(value)?),
+            "activity" => Self::Activity(read(value)?),
+            "collection" => Self::Collection(read(value)?),
+            "policy" => Self::Policy(read(value)?),
+            "approval_rules" => Self::ApprovalRules(read(value)?),
+            "request" => Self::Request(read(value)?),
+            other => return Err(serde::de::Error::custom(format!("unknown stream type {other}"))),
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! What can be asked of the tenant's roles.
+
+use formats::UserId;
+
+use crate::Role;
+
+/// The commands, by their names in the field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RolesCommand {
+    /// Give a user exactly these roles.
+    AssignRoles {
+        /// Whose.
+        user: UserId,
+        /// Which; `member` where empty.
+        roles: Vec<Role>,
+        /// Who asks; none for the operator, who may make the first owner.
+        by: Option<UserId>,
+    },
+}

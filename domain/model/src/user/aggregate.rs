@@ -1,0 +1,113 @@
+//! The state of a user's account and its decisions.
+
+use std::collections::BTreeSet;
+
+use formats::{PersonId, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ChannelLocked, MfaEnrolled, MfaRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged, UserCommand,
+    UserCreated, UserDisabled, UserEnabled, UserError, UserEvent,
+};
+use crate::{Noun, aggregate::aggregate, text};
+
+/// A user's account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    id: UserId,
+    person: Option<PersonId>,
+    disabled: bool,
+    factors: BTreeSet<String>,
+}
+
+aggregate!(User, "user", UserCommand, UserEvent, UserError);
+
+impl User {
+    /// Whom the account's personal data is about; none where there is no account.
+    #[must_use]
+    pub const fn person(&self) -> Option<PersonId> {
+        self.person
+    }
+
+    /// Whether the account is closed.
+    #[must_use]
+    pub const fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+
+    /// Whether this second factor is enrolled.
+    #[must_use]
+    pub fn has_factor(&self, method: &str) -> bool {
+        self.factors.contains(method)
+    }
+
+    fn fold(&mut self, event: UserEvent) {
+        match event {
+            UserEvent::UserCreated(e) => {
+                self.id = e.user;
+                self.person = Some(e.person);
+            }
+            UserEvent::UserDisabled(_) => self.disabled = true,
+            UserEvent::UserEnabled(_) => self.disabled = false,
+            UserEvent::MfaEnrolled(e) => {
+                self.factors.insert(e.method);
+            }
+            UserEvent::MfaRemoved(e) => {
+                self.factors.remove(&e.method);
+            }
+            UserEvent::UserChanged(_)
+            | UserEvent::PasswordChanged(_)
+            | UserEvent::ChannelLocked(_)
+            | UserEvent::SignedIn(_)
+            | UserEvent::SignedOut(_) => {}
+        }
+    }
+}
+
+fn checked<T>(field: &'static str, result: Result<T, text::TextError>) -> Result<T, UserError> {
+    result.map_err(|error| UserError::Text { field, error })
+}
+
+impl Noun for User {
+    fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
+        use UserCommand as C;
+        if let C::CreateUser { user, person, email, name, source } = command {
+            if self.person.is_some() {
+                return Err(UserError::AlreadyExists);
+            }
+            let email = checked("email", text::email(&email))?.into();
+            let name = checked("name", text::name(&name))?.into();
+            return Ok(vec![UserCreated { user, person, email, name, source }.into()]);
+        }
+        let person = self.person.ok_or(UserError::NotFound)?;
+        let user = self.id;
+        if self.disabled && !matches!(command, C::EnableUser | C::DisableUser { .. } | C::SignOut { .. }) {
+            return Err(UserError::Disabled);
+        }
+        Ok(vec![match command {
+            C::CreateUser { .. } => return Err(UserError::AlreadyExists),
+            C::ChangeUser { email, name } => {
+                let email = checked("email", text::email(&email))?.into();
+                let name = checked("name", text::name(&name))?.into();
+                UserChanged { user, person, email, name }.into()
+            }
+            C::DisableUser { .. } if self.disabled => return Err(UserError::Disabled),
+            C::DisableUser { is_owner: true, .. } => return Err(UserError::OwnerDisabled),
+            C::DisableUser { reason, .. } => {
+                UserDisabled { user, person, reason: checked("reason", text::free_text(&reason, 0))?.into() }.into()
+            }
+            C::EnableUser if !self.disabled => return Err(UserError::NotDisabled),
+            C::EnableUser => UserEnabled { user, person }.into(),
+            C::ChangePassword { how } => PasswordChanged { user, person, how }.into(),
+            C::EnrolMfa { method } => MfaEnrolled { user, person, method }.into(),
+            C::RemoveMfa { method } if !self.factors.contains(&method) => {
+                return Err(UserError::NotEnrolled { method });
+            }
+            C::RemoveMfa { method } => MfaRemoved { user, person, method }.into(),
+            C::LockChannel { channel, until } => ChannelLocked { user, person, channel, until }.into(),
+            C::SignIn { method } => SignedIn { user, person, method }.into(),
+            C::SignOut { sessions: 0 } => return Ok(Vec::new()),
+            C::SignOut { sessions } => SignedOut { user, person, sessions }.into(),
+        }])
+    }
+}

@@ -1,0 +1,28 @@
+//! What can be asked of a user's account.
+
+use formats::{PersonId, Timestamp, UserId};
+
+/// The commands, by their names in the field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserCommand {
+    /// Make the account.
+    CreateUser { user: UserId, person: PersonId, email: String, name: String, source: String },
+    /// Change name or address.
+    ChangeUser { email: String, name: String },
+    /// Close the account. Owners have to give up the role first (`roles`), so that the last owner stays.
+    DisableUser { is_owner: bool, reason: String },
+    /// Open it again.
+    EnableUser,
+    /// Note a new password.
+    ChangePassword { how: String },
+    /// Note a second factor.
+    EnrolMfa { method: String },
+    /// Note that a second factor is gone.
+    RemoveMfa { method: String },
+    /// Note a lock.
+    LockChannel { channel: String, until: Timestamp },
+    /// Note a sign-in.
+    SignIn { method: String },
+    /// Note the end of sessions.
+    SignOut { sessions: u32 },
+}

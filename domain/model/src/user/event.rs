@@ -1,0 +1,126 @@
+//! What can happen to a user.
+
+use formats::{PersonId, Timestamp, UserId};
+
+use crate::{
+    Personal,
+    aggregate::{ClaimChange, EventData, events},
+};
+
+/// The space in which a user holds an e-mail address.
+pub const EMAIL: &str = "user.email";
+
+events! {
+    /// What can happen to a user.
+    UserEvent {
+        /// The account exists.
+        UserCreated {
+            user: UserId,
+            person: PersonId,
+            email: Personal<String>,
+            name: Personal<String>,
+            /// `operator`, `invitation`, `scim`, `oidc` or `demo`.
+            source: String,
+        }
+        /// Name or address are now these.
+        UserChanged {
+            user: UserId,
+            person: PersonId,
+            email: Personal<String>,
+            name: Personal<String>,
+        }
+        /// The account can't be used: sessions end, requests are cancelled, grants revoked.
+        UserDisabled {
+            user: UserId,
+            person: PersonId,
+            reason: Personal<String>,
+        }
+        /// The account can be used again.
+        UserEnabled {
+            user: UserId,
+            person: PersonId,
+        }
+        /// The password is another one.
+        PasswordChanged {
+            user: UserId,
+            person: PersonId,
+            /// `set-up`, `change`, `reset` or `operator`.
+            how: String,
+        }
+        /// A second factor was enrolled and confirmed.
+        MfaEnrolled {
+            user: UserId,
+            person: PersonId,
+            /// `totp` or `passkey`.
+            method: String,
+        }
+        /// A second factor was removed.
+        MfaRemoved {
+            user: UserId,
+            person: PersonId,
+            method: String,
+        }
+        /// Too many wrong codes or passwords on one channel.
+        ChannelLocked {
+            user: UserId,
+            person: PersonId,
+            /// `password`, `sign-in`, `decide` or `agent`.
+            channel: String,
+            until: Timestamp,
+        }
+        /// A session began.
+        SignedIn {
+            user: UserId,
+            person: PersonId,
+            /// `password`, `password+totp`, `oidc`, `passkey`.
+            method: String,
+        }
+        /// A session was ended by its owner or an administrator.
+        SignedOut {
+            user: UserId,
+            person: PersonId,
+            /// How many sessions ended.
+            sessions: u32,
+        }
+    }
+}
+
+impl EventData for UserEvent {
+    fn person(&self) -> Option<PersonId> {
+        Some(match self {
+            Self::UserCreated(e) => e.person,
+            Self::UserChanged(e) => e.person,
+            Self::UserDisabled(e) => e.person,
+            Self::UserEnabled(e) => e.person,
+            Self::PasswordChanged(e) => e.person,
+            Self::MfaEnrolled(e) => e.person,
+            Self::MfaRemoved(e) => e.person,
+            Self::ChannelLocked(e) => e.person,
+            Self::SignedIn(e) => e.person,
+            Self::SignedOut(e) => e.person,
+        })
+    }
+
+    fn claims(&self) -> Vec<ClaimChange> {
+        match self {
+            Self::UserCreated(e) => take(&e.email),
+            Self::UserChanged(e) => {
+                let mut changes = vec![ClaimChange::ReleaseAll { space: EMAIL }];
+                changes.extend(take(&e.email));
+                changes
+            }
+            Self::UserDisabled(_)
+            | Self::UserEnabled(_)
+            | Self::PasswordChanged(_)
+            | Self::MfaEnrolled(_)
+            | Self::MfaRemoved(_)
+            | Self::ChannelLocked(_)
+            | Self::SignedIn(_)
+            | Self::SignedOut(_) => Vec::new(),
+        }
+    }
+}
+
+fn take(email: &Personal<String>) -> Vec<ClaimChange> {
+    email.get().map(|email| ClaimChange::Take { space: EMAIL, value: email.to_lowercase() }).into_iter().collect()
+}
