@@ -20,7 +20,8 @@ pub enum CanonicalError {
     Json(#[from] serde_json::Error),
 }
 
-/// The canonical bytes of a value.
+/// The canonical bytes of a value. No type of the product's formats has a float; one that is not a number would arrive
+/// here as `null`, as JSON has no word for it.
 ///
 /// # Errors
 /// [`CanonicalError`] for floats, integers beyond ±(2^53 − 1) and values that are not JSON.

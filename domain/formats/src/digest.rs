@@ -1,5 +1,6 @@
 //! The digest of a whole action: what an approval and a grant bind (`docs/formats.md § 5`).
 
+use policy_engine::ActionType;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -21,9 +22,9 @@ pub struct DigestInput {
     pub endpoint: EndpointId,
     /// The endpoint account that acts, as the agent reports it.
     pub user: String,
-    /// The action's type: `privilege_elevation`, `file_access` or `command_line`.
+    /// The action's type.
     #[serde(rename = "type")]
-    pub action_type: String,
+    pub action_type: ActionType,
     /// The program.
     pub application: Option<DigestApplication>,
     /// The whole command line, its white space untouched.

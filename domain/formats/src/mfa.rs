@@ -1,5 +1,6 @@
 //! Proofs of a one-time code: what the server gives an agent after it checked a code (`docs/domain.md § 4`).
 
+use policy_engine::ActionType;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -22,8 +23,8 @@ pub struct MfaProof {
     pub endpoint: EndpointId,
     /// The endpoint account that acts.
     pub endpoint_user: String,
-    /// The action type it is good for (`privilege_elevation`, `file_access`, `command_line`).
-    pub action_type: String,
+    /// The action type it is good for.
+    pub action_type: ActionType,
     /// The one action it is good for; `null` for a session.
     pub digest: Option<ActionDigest>,
     /// When the code was checked.
@@ -54,7 +55,7 @@ pub struct MfaUse<'a> {
     /// The endpoint account that acts.
     pub endpoint_user: &'a str,
     /// The action's type.
-    pub action_type: &'a str,
+    pub action_type: ActionType,
     /// The action's digest.
     pub digest: ActionDigest,
     /// Whether a policy demands a code for each single action (`mfaAlways`).

@@ -2,11 +2,12 @@
 //! Times are seconds since 1970, as in every JWT.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    CanonicalError, EndpointId, JwsError, SigningKey, TenantId, Timestamp, Typ, VerifyingKey,
-    hash::HashError,
+    CanonicalError, DeploymentGroupId, EndpointId, JwsError, SigningKey, TenantId, Timestamp, Typ, VerifyingKey,
+    hash::to_hex,
     jws::{sign, verify},
 };
 
@@ -33,9 +34,6 @@ pub enum TokenError {
     /// Past its time, not yet valid, or longer valid than such a token may be.
     #[error("the token is not valid now")]
     Time,
-    /// A hash inside is not one.
-    #[error(transparent)]
-    Hash(#[from] HashError),
 }
 
 /// What an agent signs with the key it registers: that it holds the key, for this server and this registration token.
@@ -53,6 +51,24 @@ pub struct RegistrationClaims {
 }
 
 impl RegistrationClaims {
+    /// The claims of this machine for this server and registration token, from now on.
+    #[must_use]
+    pub fn new(aud: String, machine: String, registration_token: &str, now: Timestamp) -> Self {
+        let token = to_hex(&Sha256::digest(registration_token));
+        Self {
+            aud,
+            machine,
+            token,
+            iat: now.seconds(),
+        }
+    }
+
+    /// Whether the claims are of this machine and this registration token.
+    #[must_use]
+    pub fn is_for(&self, machine: &str, registration_token: &str) -> bool {
+        self.machine == machine && self.token == to_hex(&Sha256::digest(registration_token))
+    }
+
     /// Signs the claims with the key that is registered.
     ///
     /// # Errors
@@ -62,7 +78,8 @@ impl RegistrationClaims {
     }
 
     /// Verifies that the holder of `key` signed for this audience within the last [`ASSERTION_LIFE`], give or take
-    /// `skew` seconds. Machine and token are the caller's to compare.
+    /// `skew` seconds. Machine and token are compared with
+    /// [`RegistrationClaims::is_for`].
     ///
     /// # Errors
     /// [`TokenError`]
@@ -168,6 +185,8 @@ pub struct AccessClaims {
     pub sub: String,
     /// The principal's tenant.
     pub tenant: TenantId,
+    /// The deployment group of an endpoint: the only way in which an agent learns that it was moved. `null` for others.
+    pub group: Option<DeploymentGroupId>,
     /// The session it was made from, so that it dies with it; `null` for endpoints.
     pub sid: Option<Uuid>,
     /// The token's own id.
