@@ -1,7 +1,7 @@
 //! The state of a collection and its decisions.
 
 use formats::CollectionId;
-use policy_engine::CollectionKind;
+use crate::engine::CollectionKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -40,8 +40,8 @@ fn checked_name(name: &str) -> Result<String, CollectionError> {
 }
 
 fn checked_members(kind: CollectionKind, members: Vec<String>) -> Result<Vec<String>, CollectionError> {
-    let collection = policy_engine::Collection { kind, members };
-    match policy_engine::validate_collection(&collection).into_iter().next() {
+    let collection = crate::engine::Collection { kind, members };
+    match crate::engine::validate_collection(&collection).into_iter().next() {
         Some(problem) => Err(CollectionError::Member { field: problem.field, message: problem.message }),
         None => Ok(collection.members),
     }

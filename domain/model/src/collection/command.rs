@@ -1,7 +1,7 @@
 //! What can be asked of a collection.
 
 use formats::CollectionId;
-use policy_engine::CollectionKind;
+use crate::engine::CollectionKind;
 
 /// The commands, by their names in the field.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What can happen to a collection.
 
 use formats::CollectionId;
-use policy_engine::CollectionKind;
+use crate::engine::CollectionKind;
 
 use crate::aggregate::{ClaimChange, EventData, events};
 

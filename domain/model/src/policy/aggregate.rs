@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use formats::{DeploymentGroupId, PolicyId};
-use policy_engine::PolicyDocument;
+use crate::engine::PolicyDocument;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -43,7 +43,7 @@ impl Policy {
     }
 
     fn fold(&mut self, event: PolicyEvent) {
-        let mut live = |state: &mut Self, revision: u32, document: PolicyDocument| {
+        let live = |state: &mut Self, revision: u32, document: PolicyDocument| {
             state.revisions.insert(revision, document);
             state.live = revision;
             state.staged = None;
@@ -169,7 +169,7 @@ impl Noun for Policy {
 
 /// Whether the document may be saved. Only an owner makes an exception or changes one.
 fn savable(document: &PolicyDocument, before: Option<&PolicyDocument>, facts: &SaveFacts) -> Result<(), PolicyError> {
-    let problems = policy_engine::validate(document, &facts.collections);
+    let problems = crate::engine::validate(document, &facts.collections);
     if !problems.is_empty() {
         return Err(PolicyError::Refused { problems });
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use formats::{DeploymentGroupId, PolicyId};
-use policy_engine::{Collection, PolicyDocument, PolicyStatus};
+use crate::engine::{Collection, PolicyDocument, PolicyStatus};
 
 /// What was looked up before a document is saved.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,6 +1,6 @@
 //! The rules a command on a policy can break.
 
-use policy_engine::Problem;
+use crate::engine::Problem;
 
 use crate::{Coded, text::TextError};
 

@@ -1,7 +1,7 @@
 //! What can happen to a policy. Each change of what it says is a numbered revision with the whole document.
 
 use formats::{DeploymentGroupId, PolicyId};
-use policy_engine::{PolicyDocument, PolicyStatus};
+use crate::engine::{PolicyDocument, PolicyStatus};
 
 use crate::aggregate::{ClaimChange, EventData, events};
 

@@ -1,7 +1,7 @@
 //! What can happen to a request.
 
 use formats::{ApprovalRuleId, EndpointId, PersonId, PolicyId, RequestId, TeamId, Timestamp, UserId};
-use policy_engine::{Action, ActionType};
+use crate::engine::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -147,7 +147,7 @@ fn check_settings(settings: &Settings) -> Result<(), TenantError> {
     if let Some(address) = &settings.reply_to {
         text::email(address).map_err(|error| TenantError::Text { field: "settings.replyTo".into(), error })?;
     }
-    if let Some(problem) = policy_engine::validate_baseline(&settings.baseline).into_iter().next() {
+    if let Some(problem) = crate::engine::validate_baseline(&settings.baseline).into_iter().next() {
         return Err(TenantError::Baseline { field: format!("settings.{}", problem.field), message: problem.message });
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What can be asked of a tenant, and its settings.
 
 use formats::{TenantId, Timestamp};
-use policy_engine::Baseline;
+use crate::engine::Baseline;
 use serde::{Deserialize, Serialize};
 
 use crate::request::{Approver, Windows};
