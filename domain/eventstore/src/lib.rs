@@ -1,1 +1,42 @@
-//! placeholder
+//! The event store: one gapless log per tenant in PostgreSQL, which is the truth of the product.
+//!
+//! An append is one round trip to the function `append_batch` (`migrations/0001_create_log.sql`): it locks the tenant's
+//! head, gives each command of the batch its own verdict and assigns positions, so that whoever sees position *p* sees
+//! every position before it. Readers ask for `position > cursor` and need nothing else. The rules and their reasons are
+//! in `docs/eventstore.md`.
+//!
+//! This crate knows no aggregate, no read model and no HTTP. Start reading at [`Store::execute`], then [`Vault`] for the
+//! keys and [`TenantTx`] for how every other statement is kept inside one tenant.
+
+mod append;
+mod cache;
+mod database;
+mod decode;
+pub mod doorbell;
+mod encode;
+mod error;
+mod handle;
+mod lane;
+mod load;
+mod read;
+mod snapshot;
+mod store;
+mod tenant;
+mod turn;
+mod tx;
+mod upcast;
+pub mod vault;
+mod verify;
+
+pub use database::{ConnectError, connect, migrate};
+pub use decode::Recorded;
+pub use doorbell::{Doorbell, InProcess, News, PostgresDoorbell, Subscription};
+pub use error::{ExecuteError, Holder, StoreError};
+pub use handle::{Loaded, TenantHandle};
+pub use snapshot::SnapshotError;
+pub use store::{Done, Envelope, Options, Store};
+pub use tenant::{CreateTenantError, NewTenant};
+pub use tx::TenantTx;
+pub use upcast::Upcasters;
+pub use vault::{LocalMasterKey, MasterKey, MasterKeyError, TenantKeys, Vault, VaultError};
+pub use verify::{Fault, Verified};

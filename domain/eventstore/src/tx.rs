@@ -1,0 +1,77 @@
+//! The one way to a tenant's tables: a transaction with `app.tenant` set.
+
+use std::ops::{Deref, DerefMut};
+
+use formats::TenantId;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+
+/// A transaction inside one tenant: row-level security shows it that tenant's rows and no others. The setting is made
+/// in the same round trip as `begin` and ends with the transaction, so nothing stays on the connection.
+///
+/// Rolled back when dropped. Use it as a connection: `sqlx::query(…).execute(&mut *tx)`.
+#[derive(Debug)]
+pub struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    tenant: TenantId,
+}
+
+impl TenantTx {
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// Where no connection is to be had or the database refuses.
+    pub async fn begin(pool: &PgPool, tenant: TenantId) -> Result<Self, sqlx::Error> {
+        // The id is 36 characters of hexadecimal digits and hyphens, and `begin` takes no parameters.
+        let sql = format!("begin; set local app.tenant = '{}'", tenant.uuid());
+        let tx = pool.begin_with(AssertSqlSafe(sql)).await?;
+        Ok(Self { tx, tenant })
+    }
+
+    /// Begins a transaction that only reads, all its statements from one snapshot of the database.
+    ///
+    /// # Errors
+    /// As [`TenantTx::begin`].
+    pub async fn begin_read(pool: &PgPool, tenant: TenantId) -> Result<Self, sqlx::Error> {
+        let sql = format!(
+            "begin isolation level repeatable read, read only; set local app.tenant = '{}'",
+            tenant.uuid()
+        );
+        let tx = pool.begin_with(AssertSqlSafe(sql)).await?;
+        Ok(Self { tx, tenant })
+    }
+
+    /// Whose rows this transaction sees.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// Where the database refuses, or the connection is lost: then it is not known whether they were made.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.tx.commit().await
+    }
+
+    /// Drops the changes now rather than when the connection is used next.
+    ///
+    /// # Errors
+    /// Where the connection is lost; the changes are dropped all the same.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.tx.rollback().await
+    }
+}
+
+impl Deref for TenantTx {
+    type Target = PgConnection;
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for TenantTx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
