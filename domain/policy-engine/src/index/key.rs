@@ -1,0 +1,195 @@
+//! Keys: short hashes of what a text contains for certain, by which patterns are found without being compared.
+
+use crate::pattern::{ANY, STAR};
+
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What kind of fact a key states, mixed in so that facts of different kinds never share a bucket on purpose.
+#[derive(Clone, Copy)]
+pub(super) enum Fact {
+    Whole = 1,
+    LastPart,
+    Part,
+    Prefix,
+    Extension,
+    Hash,
+    Publisher,
+}
+
+fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a ^ b.rotate_left(32)) * u128::from(FACTOR);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut state = (bytes.len() as u64).wrapping_mul(FACTOR);
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        state = mix(state, u64::from_le_bytes(word));
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        state = mix(state, u64::from_le_bytes(word));
+    }
+    state
+}
+
+/// The key of a fact about some bytes.
+pub(super) fn key(fact: Fact, bytes: &[u8]) -> u64 {
+    mix(hash(bytes), fact as u64)
+}
+
+/// The keys of one text; the usual text needs no allocation.
+pub(super) struct Keys {
+    few: [u64; 40],
+    len: usize,
+    many: Vec<u64>,
+}
+
+impl Keys {
+    fn push(&mut self, key: u64) {
+        if self.len < self.few.len() {
+            self.few[self.len] = key;
+            self.len += 1;
+        } else {
+            self.many.push(key);
+        }
+    }
+
+    /// Every key, each once where there are many.
+    pub(super) fn each(&mut self, mut visit: impl FnMut(u64)) {
+        if self.many.is_empty() {
+            let keys = &self.few[..self.len];
+            for (i, key) in keys.iter().enumerate() {
+                if !keys[..i].contains(key) {
+                    visit(*key);
+                }
+            }
+            return;
+        }
+        self.many.extend_from_slice(&self.few[..self.len]);
+        self.len = 0;
+        self.many.sort_unstable();
+        self.many.dedup();
+        self.many.iter().copied().for_each(visit);
+    }
+
+    /// Everything that is certain of a text: itself, its parts, its beginnings, its last part and that one's extension.
+    pub(super) fn of(text: &str, separator: u8) -> Self {
+        let mut keys = Self {
+            few: [0; 40],
+            len: 0,
+            many: Vec::new(),
+        };
+        let bytes = text.as_bytes();
+        let mut chain = 0;
+        let mut start = 0;
+        for end in memchr::memchr_iter(separator, bytes) {
+            let part = &bytes[start..end];
+            if !part.is_empty() {
+                let part = hash(part);
+                chain = mix(chain, part);
+                keys.push(mix(part, Fact::Part as u64));
+                keys.push(mix(chain, Fact::Prefix as u64));
+            }
+            start = end + 1;
+        }
+        let last = &bytes[start..];
+        let part = hash(last);
+        keys.push(mix(part, Fact::LastPart as u64));
+        keys.push(mix(mix(chain, part), Fact::Whole as u64));
+        if let Some(dot) = memchr::memrchr(b'.', last) {
+            keys.push(key(Fact::Extension, &last[dot + 1..]));
+        }
+        keys
+    }
+}
+
+/// The keys that every text must have that a resolved pattern matches. `opaque` stands for the unknown value of a
+/// variable. Empty where nothing is certain.
+pub(super) fn of_pattern(resolved: &str, separator: u8, opaque: char) -> Vec<u64> {
+    let parts: Vec<&str> = resolved.split(char::from(separator)).collect();
+    // What stands before a value is not certain, since a value may climb out of it with `..`; what stands after it is.
+    let from = parts
+        .iter()
+        .rposition(|part| part.contains(opaque))
+        .map_or(0, |at| at + 1);
+    let is_known = |part: &str| !part.contains([STAR, ANY]);
+    let Some((last, before)) = parts.split_last().filter(|(_, before)| from <= before.len()) else {
+        return Vec::new();
+    };
+    let mut facts = Vec::new();
+    let mut chain = 0;
+    let mut whole = from == 0;
+    for (i, part) in before.iter().enumerate().skip(from) {
+        whole &= is_known(part);
+        // After a value that ends in a device prefix `UNC` is not a part but a prefix too.
+        if part.is_empty() || !is_known(part) || (from > 0 && *part == "unc") {
+            continue;
+        }
+        let hashed = hash(part.as_bytes());
+        facts.push(mix(hashed, Fact::Part as u64));
+        if whole {
+            chain = mix(chain, hashed);
+            if i > 0 {
+                facts.push(mix(chain, Fact::Prefix as u64));
+            }
+        }
+    }
+    if is_known(last) {
+        if whole {
+            return vec![mix(mix(chain, hash(last.as_bytes())), Fact::Whole as u64)];
+        }
+        // A value alone, such as a root, may leave no last part.
+        if !before.is_empty() {
+            facts.push(mix(hash(last.as_bytes()), Fact::LastPart as u64));
+        }
+    } else if let Some((_, extension)) = last.rsplit_once('.').filter(|(_, extension)| is_known(extension)) {
+        facts.push(key(Fact::Extension, extension.as_bytes()));
+    }
+    facts
+}
+
+/// From keys to ranges of slots: open addressing, at most half full.
+#[derive(Debug, Default)]
+pub(super) struct KeyTable {
+    cells: Box<[(u64, u32, u32)]>,
+}
+
+impl KeyTable {
+    pub(super) fn build(ranges: &[(u64, u32, u32)]) -> Self {
+        if ranges.is_empty() {
+            return Self::default();
+        }
+        let size = (ranges.len() * 2).next_power_of_two();
+        let mut cells = vec![(0, 0, 0); size];
+        for &range in ranges {
+            let mut at = range.0 as usize & (size - 1);
+            while cells[at].2 != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            cells[at] = range;
+        }
+        Self { cells: cells.into() }
+    }
+
+    /// The range filed under a key, `start..end`.
+    pub(super) fn find(&self, key: u64) -> Option<(u32, u32)> {
+        let mask = self.cells.len().checked_sub(1)?;
+        let mut at = key as usize & mask;
+        loop {
+            let (found, start, end) = self.cells[at];
+            if end == 0 {
+                return None;
+            }
+            if found == key {
+                return Some((start, end));
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}

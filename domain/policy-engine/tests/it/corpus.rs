@@ -1,0 +1,26 @@
+//! Every case of `corpus/`, through the same runner as `portcullis policy test`.
+
+use policy_engine::cases;
+
+fn run(file: &str) -> cases::Report {
+    let path = format!("{}/corpus/{file}", env!("CARGO_MANIFEST_DIR"));
+    cases::run(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
+}
+
+#[test]
+fn every_case_of_the_corpus_comes_out_as_expected() {
+    let directory = format!("{}/corpus", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<String> = std::fs::read_dir(directory)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("plain names"))
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    files.sort();
+    let mut report = cases::Report::default();
+    for file in &files {
+        report.extend(run(file));
+    }
+    let failed: Vec<_> = report.cases.iter().filter(|case| !case.passed).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(report.passed >= 43, "only {} cases in {files:?}", report.passed);
+}
