@@ -1,6 +1,6 @@
 //! The digest of a whole action: what an approval and a grant bind (`docs/formats.md § 5`).
 
-use policy_engine::ActionType;
+use policy_engine::{Action, ActionType, normalise};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -11,8 +11,8 @@ const DOMAIN: &[u8] = b"portcullis/action/1\n";
 
 /// What the digest covers. No time, no justification, no variables: the same action asked twice is the same digest.
 ///
-/// Paths are normalised by the caller for the endpoint's operating system (dots, separators, prefixes), and not
-/// case-folded.
+/// Paths are normalised for the endpoint's operating system (dots, separators, prefixes), and not case-folded:
+/// [`DigestInput::of`] does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DigestInput {
@@ -50,6 +50,27 @@ pub struct DigestApplication {
 }
 
 impl DigestInput {
+    /// What the digest covers of this action.
+    #[must_use]
+    pub fn of(tenant: TenantId, endpoint: EndpointId, action: &Action, cwd: Option<&str>) -> Self {
+        let path = |path: &str| normalise(action.machine.os, path);
+        Self {
+            tenant,
+            endpoint,
+            user: action.user.name.clone(),
+            action_type: action.action_type,
+            application: action.application.as_ref().map(|application| DigestApplication {
+                path: path(&application.path),
+                sha256: application.sha256.as_ref().map(|hash| hash.to_ascii_lowercase()),
+                publisher: application.publisher.clone(),
+                certificate: application.certificate.clone(),
+            }),
+            command_line: action.command_line.clone(),
+            file: action.file.as_deref().map(path),
+            cwd: cwd.map(path),
+        }
+    }
+
     /// The digest.
     ///
     /// # Errors

@@ -1,23 +1,12 @@
 //! Grants: what an approved request permits, verified offline by the agent (`docs/domain.md § 3`).
 
+pub use policy_engine::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionDigest, CanonicalError, EndpointId, JwsError, KeySet, PersonId, RequestId, SigningKey, TenantId, Timestamp,
     Typ, jws::sign,
 };
-
-/// A step of a decision that a grant or a proof takes care of. The names are those of `docs/domain.md § 1`, control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// A reason given by the asking user.
-    Justification,
-    /// A decision by people.
-    Approval,
-    /// A one-time code.
-    Mfa,
-}
 
 /// The claims of a grant. The log holds them; the signature is made when the grant is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 //! Server and agent use the same code. Start reading at [`event`] for the log and at [`id`] for the names of things.
 //! The rules are those of `docs/formats.md`; a change is a new version of a format, never a reinterpretation.
 
+pub mod agent_wire;
 pub mod ambient;
 mod b64;
 pub mod canonical;

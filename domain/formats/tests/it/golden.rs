@@ -2,8 +2,8 @@
 //! is a broken format.
 
 use formats::{
-    Credential, CredentialKind, EventBody, KeySet, MailLink, Typ, credential::Secret, hash::to_hex, leaf_hash, root_of,
-    seal, wrap,
+    Credential, CredentialKind, DigestInput, EventBody, KeySet, MailLink, Typ, credential::Secret, hash::to_hex,
+    leaf_hash, root_of, seal, wrap,
 };
 use serde_json::Value;
 
@@ -111,6 +111,38 @@ fn a_mail_link_has_its_known_text_under_the_tenants_key() {
 #[test]
 fn an_actions_digest_is_known() {
     assert_golden("digest", &digest_input().digest().unwrap().to_string());
+}
+
+#[test]
+fn an_actions_paths_are_normalised_before_they_are_digested() {
+    let action = |path: &str, sha256: &str| {
+        serde_json::from_value(serde_json::json!({
+            "type": "privilege_elevation", "user": {"name": r"CORP\alice", "groups": ["Developers"]},
+            "machine": {"name": "WS-001", "os": "windows"}, "commandLine": "Setup.exe  /S",
+            "application": {"path": path, "sha256": sha256, "publisher": "CN=Contoso"},
+            "at": "2026-03-02T10:00:00+01:00", "variables": {"temp": r"C:\Temp"}, "online": true,
+        }))
+        .unwrap()
+    };
+    let digest = |path, sha256: &str, cwd| {
+        DigestInput::of(tenant(), endpoint(), &action(path, sha256), Some(cwd))
+            .digest()
+            .unwrap()
+            .to_string()
+    };
+    let hash = "9f".repeat(32);
+    assert_golden(
+        "digest",
+        &digest(r"C:\Users\alice\Downloads\Setup.exe", &hash, r"C:\Users\alice"),
+    );
+    let other = digest(
+        r"\\?\C:\Users/alice\x\..\Downloads\\Setup.exe. ",
+        &hash.to_uppercase(),
+        r"C:\Users\alice\",
+    );
+    assert_golden("digest", &other);
+    let folded = digest(r"C:\users\alice\Downloads\Setup.exe", &hash, r"C:\Users\alice");
+    assert_ne!(golden()["digest"], folded);
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod fixture;
 mod golden;
 mod laws;
 mod refusals;
+mod wire;
