@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by scripts that run in steps: `step NAME COMMAND…` runs one and remembers how long it took; a step that
 # fails ends the script. `summary` prints the list.
 
