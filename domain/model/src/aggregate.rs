@@ -11,6 +11,10 @@ pub trait Noun:
     + Sync
     + 'static
 {
+    /// The version of the state's meaning. Raise it when `fold` changes what it makes of the same events, so that stored
+    /// snapshots of the state are made anew.
+    const STATE: u32 = 1;
+
     /// What follows from a command in this state: the events, none where nothing changes, or the rule it breaks.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! All event types of the product, for tools that go over them: golden fixtures, JSON schemas, projections.
 
-use crate::{activity, approval_rule, collection, deployment, endpoint, person, policy, request, roles, service_account, team, tenant, user};
+use crate::{
+    activity, approval_rule, collection, deployment, endpoint, person, policy, request, roles, service_account, team,
+    tenant, user,
+};
 
 /// The stream types and the event types in each.
 pub const EVENT_TYPES: &[(&str, &[&str])] = &[

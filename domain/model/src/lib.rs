@@ -8,7 +8,6 @@
 //! [`EventData::person`]. The state of an aggregate holds none, so that its snapshots need no sealing.
 
 mod aggregate;
-pub mod engine;
 mod error;
 mod personal;
 

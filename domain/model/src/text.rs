@@ -65,7 +65,10 @@ pub fn free_text(text: &str, least: usize) -> Result<String, TextError> {
     } else if found < least {
         Err(TextError::TooShort { limit: least, found })
     } else if found > FREE_TEXT_MAX {
-        Err(TextError::TooLong { limit: FREE_TEXT_MAX, found })
+        Err(TextError::TooLong {
+            limit: FREE_TEXT_MAX,
+            found,
+        })
     } else if text.contains('\0') {
         Err(TextError::Control)
     } else {
@@ -98,6 +101,8 @@ pub fn slug(text: &str) -> Result<String, TextError> {
     if (2..=40).contains(&text.len()) && text.bytes().all(good) && !text.starts_with('-') && !text.ends_with('-') {
         Ok(text.to_owned())
     } else {
-        Err(TextError::Form("must be 2 to 40 of a-z, 0-9 and -, with a letter or digit at both ends"))
+        Err(TextError::Form(
+            "must be 2 to 40 of a-z, 0-9 and -, with a letter or digit at both ends",
+        ))
     }
 }

@@ -1,1 +1,27 @@
-//! placeholder
+//! The use cases: who asks, whether they may, what has to be looked up, and the command that follows.
+//!
+//! Every door (HTTP, GraphQL, scheduler, reactors, command line) comes through [`App`]; none runs an aggregate itself.
+//! Roles are judged in one place, [`access`]. Nothing here knows HTTP, GraphQL or SMTP. Start reading at
+//! [`App::approve`](crate::App) in `requests/decide.rs`.
+
+pub mod access;
+mod activity;
+mod app;
+mod approval_rules;
+pub mod auth;
+mod caller;
+mod collections;
+mod fleet;
+mod people;
+mod policies;
+mod refusal;
+mod requests;
+mod service_accounts;
+mod settings;
+mod teams;
+mod tenants;
+
+pub use access::Act;
+pub use app::{App, Config, Written};
+pub use caller::{Caller, Origin, Principal};
+pub use refusal::{Outcome, Refusal};

@@ -1,7 +1,7 @@
 //! What an endpoint recorded.
 
 use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp};
-use crate::engine::{Action, Outcome, Step};
+use policy_engine::{Action, Outcome, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{

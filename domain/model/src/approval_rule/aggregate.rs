@@ -9,13 +9,7 @@ use super::{
     ApprovalRuleChanged, ApprovalRuleCreated, ApprovalRuleDeleted, ApprovalRulesCommand, ApprovalRulesError,
     ApprovalRulesEvent, ApprovalRulesReordered, RuleDefinition, RuleFacts,
 };
-use crate::{
-    Noun,
-    aggregate::aggregate,
-    request::Approver,
-    tenant::check_windows,
-    text,
-};
+use crate::{Noun, aggregate::aggregate, request::Approver, tenant::check_windows, text};
 
 /// The most rules of a tenant.
 pub const APPROVAL_RULES_MAX: usize = 500;
@@ -28,7 +22,13 @@ pub struct ApprovalRules {
     rules: Vec<(ApprovalRuleId, RuleDefinition)>,
 }
 
-aggregate!(ApprovalRules, "approval_rules", ApprovalRulesCommand, ApprovalRulesEvent, ApprovalRulesError);
+aggregate!(
+    ApprovalRules,
+    "approval_rules",
+    ApprovalRulesCommand,
+    ApprovalRulesEvent,
+    ApprovalRulesError
+);
 
 impl ApprovalRules {
     /// The rules in the order in which they are asked.
@@ -66,13 +66,23 @@ impl ApprovalRules {
             if (least..=most).contains(&value) {
                 Ok(())
             } else {
-                Err(ApprovalRulesError::OutOfRange { field: field.to_owned(), least, most })
+                Err(ApprovalRulesError::OutOfRange {
+                    field: field.to_owned(),
+                    least,
+                    most,
+                })
             }
         };
         definition.name = text::name(&definition.name).map_err(|error| ApprovalRulesError::Name { error })?;
         let folded = definition.name.to_lowercase();
-        if self.rules.iter().any(|(id, other)| *id != rule && other.name.to_lowercase() == folded) {
-            return Err(ApprovalRulesError::NameTaken { name: definition.name.clone() });
+        if self
+            .rules
+            .iter()
+            .any(|(id, other)| *id != rule && other.name.to_lowercase() == folded)
+        {
+            return Err(ApprovalRulesError::NameTaken {
+                name: definition.name.clone(),
+            });
         }
         let length = |list: usize| u32::try_from(list).unwrap_or(u32::MAX);
         range("primary", 1, RULE_LIST_MAX, length(definition.primary.len()))?;
@@ -93,14 +103,20 @@ impl ApprovalRules {
                         Approver::User(user) => format!("user {user}"),
                         Approver::Team(team) => format!("team {team}"),
                     };
-                    return Err(ApprovalRulesError::Unknown { field: format!("{field}[{i}]"), what });
+                    return Err(ApprovalRulesError::Unknown {
+                        field: format!("{field}[{i}]"),
+                        what,
+                    });
                 }
             }
         }
         for (i, collection) in definition.collections.iter().enumerate() {
             if !facts.collections.contains(collection) {
                 let what = format!("collection {collection}");
-                return Err(ApprovalRulesError::Unknown { field: format!("collections[{i}]"), what });
+                return Err(ApprovalRulesError::Unknown {
+                    field: format!("collections[{i}]"),
+                    what,
+                });
             }
         }
         Ok(())
@@ -111,17 +127,27 @@ impl Noun for ApprovalRules {
     fn decide(&self, command: ApprovalRulesCommand) -> Result<Vec<ApprovalRulesEvent>, ApprovalRulesError> {
         use ApprovalRulesCommand as C;
         Ok(vec![match command {
-            C::CreateApprovalRule { rule, mut definition, facts } => {
+            C::CreateApprovalRule {
+                rule,
+                mut definition,
+                facts,
+            } => {
                 if self.position(rule).is_some() {
                     return Err(ApprovalRulesError::AlreadyExists);
                 }
                 if self.rules.len() >= APPROVAL_RULES_MAX {
-                    return Err(ApprovalRulesError::TooMany { limit: APPROVAL_RULES_MAX });
+                    return Err(ApprovalRulesError::TooMany {
+                        limit: APPROVAL_RULES_MAX,
+                    });
                 }
                 self.check(rule, &mut definition, &facts)?;
                 ApprovalRuleCreated { rule, definition }.into()
             }
-            C::ChangeApprovalRule { rule, mut definition, facts } => {
+            C::ChangeApprovalRule {
+                rule,
+                mut definition,
+                facts,
+            } => {
                 let at = self.position(rule).ok_or(ApprovalRulesError::NotFound)?;
                 self.check(rule, &mut definition, &facts)?;
                 if self.rules[at].1 == *definition {

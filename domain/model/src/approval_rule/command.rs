@@ -20,9 +20,17 @@ pub struct RuleFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApprovalRulesCommand {
     /// Add a rule at the end.
-    CreateApprovalRule { rule: ApprovalRuleId, definition: Box<RuleDefinition>, facts: RuleFacts },
+    CreateApprovalRule {
+        rule: ApprovalRuleId,
+        definition: Box<RuleDefinition>,
+        facts: RuleFacts,
+    },
     /// Change a rule.
-    ChangeApprovalRule { rule: ApprovalRuleId, definition: Box<RuleDefinition>, facts: RuleFacts },
+    ChangeApprovalRule {
+        rule: ApprovalRuleId,
+        definition: Box<RuleDefinition>,
+        facts: RuleFacts,
+    },
     /// Remove a rule.
     DeleteApprovalRule { rule: ApprovalRuleId },
     /// Ask the rules in another order. All rules are named, once each.

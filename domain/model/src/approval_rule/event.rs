@@ -1,7 +1,7 @@
 //! What can happen to the tenant's approval rules.
 
 use formats::ApprovalRuleId;
-use crate::engine::ActionType;
+use policy_engine::ActionType;
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! The state of a collection and its decisions.
 
 use formats::CollectionId;
-use crate::engine::CollectionKind;
+use policy_engine::CollectionKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,13 +18,24 @@ pub struct Collection {
     members: Vec<String>,
 }
 
-aggregate!(Collection, "collection", CollectionCommand, CollectionEvent, CollectionError);
+aggregate!(
+    Collection,
+    "collection",
+    CollectionCommand,
+    CollectionEvent,
+    CollectionError
+);
 
 impl Collection {
     fn fold(&mut self, event: CollectionEvent) {
         match event {
             CollectionEvent::CollectionCreated(e) => {
-                *self = Self { id: Some(e.collection), kind: Some(e.kind), name: e.name, members: e.members };
+                *self = Self {
+                    id: Some(e.collection),
+                    kind: Some(e.kind),
+                    name: e.name,
+                    members: e.members,
+                };
             }
             CollectionEvent::CollectionChanged(e) => {
                 self.name = e.name;
@@ -39,10 +50,16 @@ fn checked_name(name: &str) -> Result<String, CollectionError> {
     text::name(name).map_err(|error| CollectionError::Name { error })
 }
 
-fn checked_members(kind: CollectionKind, members: Vec<String>) -> Result<Vec<String>, CollectionError> {
-    let collection = crate::engine::Collection { kind, members };
-    match crate::engine::validate_collection(&collection).into_iter().next() {
-        Some(problem) => Err(CollectionError::Member { field: problem.field, message: problem.message }),
+fn checked_members(name: &str, kind: CollectionKind, members: Vec<String>) -> Result<Vec<String>, CollectionError> {
+    let collection = policy_engine::Collection { kind, members };
+    match policy_engine::validate::collection(name, &collection)
+        .into_iter()
+        .next()
+    {
+        Some(problem) => Err(CollectionError::Member {
+            field: problem.field,
+            message: problem.message,
+        }),
         None => Ok(collection.members),
     }
 }
@@ -50,23 +67,41 @@ fn checked_members(kind: CollectionKind, members: Vec<String>) -> Result<Vec<Str
 impl Noun for Collection {
     fn decide(&self, command: CollectionCommand) -> Result<Vec<CollectionEvent>, CollectionError> {
         use CollectionCommand as C;
-        if let C::CreateCollection { collection, kind, name, members } = command {
+        if let C::CreateCollection {
+            collection,
+            kind,
+            name,
+            members,
+        } = command
+        {
             if self.kind.is_some() {
                 return Err(CollectionError::AlreadyExists);
             }
             let name = checked_name(&name)?;
-            let members = checked_members(kind, members)?;
-            return Ok(vec![CollectionCreated { collection, kind, name, members }.into()]);
+            let members = checked_members(&name, kind, members)?;
+            return Ok(vec![
+                CollectionCreated {
+                    collection,
+                    kind,
+                    name,
+                    members,
+                }
+                .into(),
+            ]);
         }
         let (Some(collection), Some(kind)) = (self.id, self.kind) else {
             return Err(CollectionError::NotFound);
         };
         Ok(vec![match command {
             C::CreateCollection { .. } => return Err(CollectionError::AlreadyExists),
-            C::ChangeCollection { name, members, named_by } => {
+            C::ChangeCollection {
+                name,
+                members,
+                named_by,
+            } => {
                 let name = name.as_deref().map_or_else(|| Ok(self.name.clone()), checked_name)?;
                 let members = match members {
-                    Some(members) => checked_members(kind, members)?,
+                    Some(members) => checked_members(&name, kind, members)?,
                     None => self.members.clone(),
                 };
                 if name == self.name && members == self.members {
@@ -75,7 +110,12 @@ impl Noun for Collection {
                 if name != self.name && !named_by.is_empty() {
                     return Err(CollectionError::InUse { used_by: named_by });
                 }
-                CollectionChanged { collection, name, members }.into()
+                CollectionChanged {
+                    collection,
+                    name,
+                    members,
+                }
+                .into()
             }
             C::DeleteCollection { used_by } if !used_by.is_empty() => {
                 return Err(CollectionError::InUse { used_by });

@@ -1,7 +1,7 @@
 //! What can happen to a collection.
 
 use formats::CollectionId;
-use crate::engine::CollectionKind;
+use policy_engine::CollectionKind;
 
 use crate::aggregate::{ClaimChange, EventData, events};
 
@@ -34,7 +34,10 @@ events! {
 
 impl EventData for CollectionEvent {
     fn claims(&self) -> Vec<ClaimChange> {
-        let take = |name: &str| ClaimChange::Take { space: COLLECTION_NAME, value: name.to_lowercase() };
+        let take = |name: &str| ClaimChange::Take {
+            space: COLLECTION_NAME,
+            value: name.to_lowercase(),
+        };
         let release = ClaimChange::ReleaseAll { space: COLLECTION_NAME };
         match self {
             Self::CollectionCreated(e) => vec![take(&e.name)],

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    DeploymentGroupCommand, DeploymentGroupCreated, DeploymentGroupDeleted, DeploymentGroupError,
-    DeploymentGroupEvent, DeploymentGroupRenamed, RegistrationTokenIssued, RegistrationTokenRevoked,
-    RegistrationTokenUsed, SnapshotConfirmed,
+    DeploymentGroupCommand, DeploymentGroupCreated, DeploymentGroupDeleted, DeploymentGroupError, DeploymentGroupEvent,
+    DeploymentGroupRenamed, RegistrationTokenIssued, RegistrationTokenRevoked, RegistrationTokenUsed,
+    SnapshotConfirmed,
 };
 use crate::{Noun, aggregate::aggregate, text};
 
@@ -31,9 +31,27 @@ pub struct DeploymentGroup {
     tokens: BTreeMap<Uuid, Token>,
 }
 
-aggregate!(DeploymentGroup, "deployment_group", DeploymentGroupCommand, DeploymentGroupEvent, DeploymentGroupError);
+aggregate!(
+    DeploymentGroup,
+    "deployment_group",
+    DeploymentGroupCommand,
+    DeploymentGroupEvent,
+    DeploymentGroupError
+);
 
 impl DeploymentGroup {
+    /// Whether there is such a group.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Whether an endpoint may register with this token at this moment.
+    #[must_use]
+    pub fn accepts(&self, token: RegistrationTokenId, at: Timestamp) -> bool {
+        self.id.is_some() && self.usable(token, at).is_ok()
+    }
+
     fn fold(&mut self, event: DeploymentGroupEvent) {
         match event {
             DeploymentGroupEvent::DeploymentGroupCreated(e) => {
@@ -42,7 +60,11 @@ impl DeploymentGroup {
             }
             DeploymentGroupEvent::DeploymentGroupRenamed(e) => self.name = e.name,
             DeploymentGroupEvent::RegistrationTokenIssued(e) => {
-                let token = Token { expires_at: e.expires_at, max_uses: e.max_uses, used: 0 };
+                let token = Token {
+                    expires_at: e.expires_at,
+                    max_uses: e.max_uses,
+                    used: 0,
+                };
                 self.tokens.insert(e.token.uuid(), token);
             }
             DeploymentGroupEvent::RegistrationTokenUsed(e) => {
@@ -74,7 +96,13 @@ impl Noun for DeploymentGroup {
             if self.id.is_some() {
                 return Err(DeploymentGroupError::AlreadyExists);
             }
-            return Ok(vec![DeploymentGroupCreated { group, name: named(&name)? }.into()]);
+            return Ok(vec![
+                DeploymentGroupCreated {
+                    group,
+                    name: named(&name)?,
+                }
+                .into(),
+            ]);
         }
         let group = self.id.ok_or(DeploymentGroupError::NotFound)?;
         Ok(vec![match command {
@@ -83,7 +111,12 @@ impl Noun for DeploymentGroup {
                 name if name == self.name => return Ok(Vec::new()),
                 name => DeploymentGroupRenamed { group, name }.into(),
             },
-            C::IssueRegistrationToken { at, token, expires_at, max_uses } => {
+            C::IssueRegistrationToken {
+                at,
+                token,
+                expires_at,
+                max_uses,
+            } => {
                 if expires_at.is_some_and(|end| end <= at) {
                     return Err(DeploymentGroupError::ExpiryInThePast);
                 }
@@ -91,13 +124,27 @@ impl Noun for DeploymentGroup {
                     return Err(DeploymentGroupError::NoUses);
                 }
                 if self.tokens.len() >= REGISTRATION_TOKENS_MAX {
-                    return Err(DeploymentGroupError::TooManyTokens { limit: REGISTRATION_TOKENS_MAX });
+                    return Err(DeploymentGroupError::TooManyTokens {
+                        limit: REGISTRATION_TOKENS_MAX,
+                    });
                 }
-                RegistrationTokenIssued { group, token, expires_at, max_uses }.into()
+                RegistrationTokenIssued {
+                    group,
+                    token,
+                    expires_at,
+                    max_uses,
+                }
+                .into()
             }
             C::UseRegistrationToken { at, token, endpoint } => {
                 let number = self.usable(token, at)?.used + 1;
-                RegistrationTokenUsed { group, token, endpoint, number }.into()
+                RegistrationTokenUsed {
+                    group,
+                    token,
+                    endpoint,
+                    number,
+                }
+                .into()
             }
             C::RevokeRegistrationToken { token } if !self.tokens.contains_key(&token.uuid()) => {
                 return Err(DeploymentGroupError::TokenNotFound);

@@ -17,7 +17,11 @@ pub enum DeploymentGroupCommand {
         max_uses: Option<u32>,
     },
     /// Count a registration.
-    UseRegistrationToken { at: Timestamp, token: RegistrationTokenId, endpoint: EndpointId },
+    UseRegistrationToken {
+        at: Timestamp,
+        token: RegistrationTokenId,
+        endpoint: EndpointId,
+    },
     /// Kill a token.
     RevokeRegistrationToken { token: RegistrationTokenId },
     /// Let a held snapshot out.

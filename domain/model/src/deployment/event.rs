@@ -56,7 +56,10 @@ events! {
 
 impl EventData for DeploymentGroupEvent {
     fn claims(&self) -> Vec<ClaimChange> {
-        let take = |name: &str| ClaimChange::Take { space: GROUP_NAME, value: name.to_lowercase() };
+        let take = |name: &str| ClaimChange::Take {
+            space: GROUP_NAME,
+            value: name.to_lowercase(),
+        };
         match self {
             Self::DeploymentGroupCreated(e) => vec![take(&e.name)],
             Self::DeploymentGroupRenamed(e) => vec![ClaimChange::ReleaseAll { space: GROUP_NAME }, take(&e.name)],

@@ -4,7 +4,7 @@ use formats::{DeploymentGroupId, EndpointId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EndpointCommand, EndpointError, EndpointEvent, EndpointMoved, EndpointRegistered, EndpointRemoved,
+    EndpointCommand, EndpointError, EndpointEvent, EndpointMoved, EndpointRegistered, EndpointRemoved, Machine,
     SnapshotApplied,
 };
 use crate::{Noun, aggregate::aggregate, text};
@@ -14,6 +14,8 @@ use crate::{Noun, aggregate::aggregate, text};
 pub struct Endpoint {
     id: Option<EndpointId>,
     group: Option<DeploymentGroupId>,
+    public_key: String,
+    machine: Option<Machine>,
     applied: Option<(u32, u64)>,
     removed: bool,
 }
@@ -27,9 +29,29 @@ impl Endpoint {
         self.id.is_some() && !self.removed
     }
 
+    /// Its deployment group, unless it was removed.
+    #[must_use]
+    pub fn group(&self) -> Option<DeploymentGroupId> {
+        self.group.filter(|_| !self.removed)
+    }
+
+    /// The agent's Ed25519 public key, base64url.
+    #[must_use]
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// The machine as the agent described it.
+    #[must_use]
+    pub const fn machine(&self) -> Option<&Machine> {
+        self.machine.as_ref()
+    }
+
     fn fold(&mut self, event: EndpointEvent) {
         match event {
             EndpointEvent::EndpointRegistered(e) => {
+                self.public_key = e.public_key;
+                self.machine = Some(e.machine);
                 self.id = Some(e.endpoint);
                 self.group = Some(e.group);
             }
@@ -47,7 +69,15 @@ fn checked(field: &'static str, result: Result<String, text::TextError>) -> Resu
 impl Noun for Endpoint {
     fn decide(&self, command: EndpointCommand) -> Result<Vec<EndpointEvent>, EndpointError> {
         use EndpointCommand as C;
-        if let C::RegisterEndpoint { endpoint, group, token, mut machine, public_key, replaces } = command {
+        if let C::RegisterEndpoint {
+            endpoint,
+            group,
+            token,
+            mut machine,
+            public_key,
+            replaces,
+        } = command
+        {
             if self.id.is_some() {
                 return Err(EndpointError::AlreadyExists);
             }
@@ -55,7 +85,15 @@ impl Noun for Endpoint {
             machine.machine_id = checked("machine.machineId", text::name(&machine.machine_id))?;
             machine.os_version = checked("machine.osVersion", text::name(&machine.os_version))?;
             return Ok(vec![
-                EndpointRegistered { endpoint, group, token, machine, public_key, replaces }.into(),
+                EndpointRegistered {
+                    endpoint,
+                    group,
+                    token,
+                    machine,
+                    public_key,
+                    replaces,
+                }
+                .into(),
             ]);
         }
         let endpoint = self.id.ok_or(EndpointError::NotFound)?;
@@ -72,12 +110,23 @@ impl Noun for Endpoint {
             C::ApplySnapshot { epoch, version, .. } if self.applied == Some((epoch, version)) => {
                 return Ok(Vec::new());
             }
-            C::ApplySnapshot { epoch, version, applied_at, .. } => {
-                SnapshotApplied { endpoint, epoch, version, applied_at }.into()
+            C::ApplySnapshot {
+                epoch,
+                version,
+                applied_at,
+                ..
+            } => SnapshotApplied {
+                endpoint,
+                epoch,
+                version,
+                applied_at,
             }
-            C::RemoveEndpoint { reason } => {
-                EndpointRemoved { endpoint, reason: checked("reason", text::free_text(&reason, 0))? }.into()
+            .into(),
+            C::RemoveEndpoint { reason } => EndpointRemoved {
+                endpoint,
+                reason: checked("reason", text::free_text(&reason, 0))?,
             }
+            .into(),
         }])
     }
 }

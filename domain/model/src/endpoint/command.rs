@@ -19,7 +19,12 @@ pub enum EndpointCommand {
     /// Put it into another group.
     MoveEndpoint { group: DeploymentGroupId },
     /// Note what its agent enforces. The version is one that was offered to its group.
-    ApplySnapshot { epoch: u32, version: u64, applied_at: Timestamp, offered: u64 },
+    ApplySnapshot {
+        epoch: u32,
+        version: u64,
+        applied_at: Timestamp,
+        offered: u64,
+    },
     /// Shut its agent out.
     RemoveEndpoint { reason: String },
 }

@@ -1,7 +1,7 @@
 //! What can happen to an endpoint.
 
 use formats::{DeploymentGroupId, EndpointId, RegistrationTokenId, Timestamp};
-use crate::engine::Os;
+use policy_engine::Os;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{EventData, events};

@@ -39,12 +39,24 @@ impl Person {
 impl Noun for Person {
     fn decide(&self, command: PersonCommand) -> Result<Vec<PersonEvent>, PersonError> {
         use PersonCommand as C;
-        if let C::SeeEndpointAccount { person, account, endpoint } = command {
+        if let C::SeeEndpointAccount {
+            person,
+            account,
+            endpoint,
+        } = command
+        {
             if self.id.is_some() {
                 return Err(PersonError::AlreadySeen);
             }
             let account = text::name(&account).map_err(|error| PersonError::Account { error })?;
-            return Ok(vec![EndpointAccountSeen { person, account: account.into(), endpoint }.into()]);
+            return Ok(vec![
+                EndpointAccountSeen {
+                    person,
+                    account: account.into(),
+                    endpoint,
+                }
+                .into(),
+            ]);
         }
         let person = self.id.ok_or(PersonError::NotFound)?;
         if self.erased {
@@ -55,11 +67,19 @@ impl Noun for Person {
             C::LinkEndpointAccount { user, user_person, by } => match self.user {
                 Some(linked) if linked == user => return Ok(Vec::new()),
                 Some(user) => return Err(PersonError::AlreadyLinked { user }),
-                None => EndpointAccountLinked { person, user, user_person, by }.into(),
+                None => EndpointAccountLinked {
+                    person,
+                    user,
+                    user_person,
+                    by,
+                }
+                .into(),
             },
-            C::UnlinkEndpointAccount => {
-                EndpointAccountUnlinked { person, user: self.user.ok_or(PersonError::NotLinked)? }.into()
+            C::UnlinkEndpointAccount => EndpointAccountUnlinked {
+                person,
+                user: self.user.ok_or(PersonError::NotLinked)?,
             }
+            .into(),
             C::ErasePerson => PersonErased { person }.into(),
         }])
     }

@@ -56,10 +56,15 @@ impl EventData for PersonEvent {
             Self::EndpointAccountSeen(e) => e
                 .account
                 .get()
-                .map(|account| ClaimChange::Take { space: ENDPOINT_ACCOUNT, value: account.to_lowercase() })
+                .map(|account| ClaimChange::Take {
+                    space: ENDPOINT_ACCOUNT,
+                    value: account.to_lowercase(),
+                })
                 .into_iter()
                 .collect(),
-            Self::PersonErased(_) => vec![ClaimChange::ReleaseAll { space: ENDPOINT_ACCOUNT }],
+            Self::PersonErased(_) => vec![ClaimChange::ReleaseAll {
+                space: ENDPOINT_ACCOUNT,
+            }],
             Self::EndpointAccountLinked(_) | Self::EndpointAccountUnlinked(_) => Vec::new(),
         }
     }

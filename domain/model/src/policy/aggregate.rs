@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use formats::{DeploymentGroupId, PolicyId};
-use crate::engine::PolicyDocument;
+use policy_engine::PolicyDocument;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -33,7 +33,11 @@ impl Policy {
     /// The live document, unless the policy is gone.
     #[must_use]
     pub fn document(&self) -> Option<&PolicyDocument> {
-        if self.deleted { None } else { self.revisions.get(&self.live) }
+        if self.deleted {
+            None
+        } else {
+            self.revisions.get(&self.live)
+        }
     }
 
     /// The document of a revision.
@@ -72,7 +76,10 @@ impl Policy {
     fn next(&self, expected: Option<u32>) -> Result<u32, PolicyError> {
         let current = self.revisions.keys().next_back().copied().unwrap_or(0);
         if let Some(expected) = expected.filter(|e| *e != self.live && Some(*e) != self.staged) {
-            return Err(PolicyError::StaleRevision { current: self.live, expected });
+            return Err(PolicyError::StaleRevision {
+                current: self.live,
+                expected,
+            });
         }
         if current >= REVISIONS_MAX {
             return Err(PolicyError::TooManyRevisions { limit: REVISIONS_MAX });
@@ -81,7 +88,8 @@ impl Policy {
     }
 
     fn nothing_staged(&self) -> Result<(), PolicyError> {
-        self.staged.map_or(Ok(()), |revision| Err(PolicyError::Staged { revision }))
+        self.staged
+            .map_or(Ok(()), |revision| Err(PolicyError::Staged { revision }))
     }
 
     fn stage(
@@ -99,35 +107,77 @@ impl Policy {
             return Err(PolicyError::Groups);
         }
         let groups = groups.into_iter().collect();
-        Ok(vec![PolicyRevisionStaged { policy, revision, document, groups, reason: words(reason)? }.into()])
+        Ok(vec![
+            PolicyRevisionStaged {
+                policy,
+                revision,
+                document,
+                groups,
+                reason: words(reason)?,
+            }
+            .into(),
+        ])
     }
 }
 
 impl Noun for Policy {
     fn decide(&self, command: PolicyCommand) -> Decided {
         use PolicyCommand as C;
-        if let C::CreatePolicy { policy, document, reason, copied_from, facts } = command {
+        if let C::CreatePolicy {
+            policy,
+            document,
+            reason,
+            copied_from,
+            facts,
+        } = command
+        {
             if self.id.is_some() {
                 return Err(PolicyError::AlreadyExists);
             }
             savable(&document, None, &facts)?;
-            return Ok(vec![PolicyCreated { policy, document, reason: words(&reason)?, copied_from }.into()]);
+            return Ok(vec![
+                PolicyCreated {
+                    policy,
+                    document,
+                    reason: words(&reason)?,
+                    copied_from,
+                }
+                .into(),
+            ]);
         }
         let (Some(policy), Some(current)) = (self.id, self.document()) else {
             return Err(PolicyError::NotFound);
         };
         match command {
             C::CreatePolicy { .. } => Err(PolicyError::AlreadyExists),
-            C::RevisePolicy { document, reason, expected, facts } => {
+            C::RevisePolicy {
+                document,
+                reason,
+                expected,
+                facts,
+            } => {
                 self.nothing_staged()?;
                 let revision = self.next(expected)?;
                 savable(&document, Some(current), &facts)?;
                 if *document == *current {
                     return Ok(Vec::new());
                 }
-                Ok(vec![PolicyRevised { policy, revision, document, reason: words(&reason)? }.into()])
+                Ok(vec![
+                    PolicyRevised {
+                        policy,
+                        revision,
+                        document,
+                        reason: words(&reason)?,
+                    }
+                    .into(),
+                ])
             }
-            C::SetPolicyStatus { status, reason, expected, facts } => {
+            C::SetPolicyStatus {
+                status,
+                reason,
+                expected,
+                facts,
+            } => {
                 self.nothing_staged()?;
                 let revision = self.next(expected)?;
                 if status == current.status {
@@ -136,40 +186,95 @@ impl Noun for Policy {
                 let mut document = Box::new(current.clone());
                 document.status = status;
                 savable(&document, Some(current), &facts)?;
-                Ok(vec![PolicyStatusSet { policy, revision, status, document, reason: words(&reason)? }.into()])
+                Ok(vec![
+                    PolicyStatusSet {
+                        policy,
+                        revision,
+                        status,
+                        document,
+                        reason: words(&reason)?,
+                    }
+                    .into(),
+                ])
             }
-            C::RollbackPolicy { to, reason, expected, facts } => {
+            C::RollbackPolicy {
+                to,
+                reason,
+                expected,
+                facts,
+            } => {
                 self.nothing_staged()?;
                 let revision = self.next(expected)?;
-                let earlier = self.revisions.get(&to).ok_or(PolicyError::NoSuchRevision { revision: to })?;
+                let earlier = self
+                    .revisions
+                    .get(&to)
+                    .ok_or(PolicyError::NoSuchRevision { revision: to })?;
                 savable(earlier, Some(current), &facts)?;
                 let document = Box::new(earlier.clone());
-                Ok(vec![PolicyRolledBack { policy, revision, to, document, reason: words(&reason)? }.into()])
+                Ok(vec![
+                    PolicyRolledBack {
+                        policy,
+                        revision,
+                        to,
+                        document,
+                        reason: words(&reason)?,
+                    }
+                    .into(),
+                ])
             }
-            C::StagePolicyRevision { document, groups, reason, expected, facts } => {
+            C::StagePolicyRevision {
+                document,
+                groups,
+                reason,
+                expected,
+                facts,
+            } => {
                 savable(&document, Some(current), &facts)?;
                 self.stage(policy, document, groups, &reason, expected)
             }
             C::PromotePolicyRevision { facts } => {
                 let revision = self.staged.ok_or(PolicyError::NothingStaged)?;
-                let document = self.revisions.get(&revision).ok_or(PolicyError::NoSuchRevision { revision })?;
+                let document = self
+                    .revisions
+                    .get(&revision)
+                    .ok_or(PolicyError::NoSuchRevision { revision })?;
                 // Collections may have changed since it was staged.
                 savable(document, Some(document), &facts)?;
                 let document = Box::new(document.clone());
-                Ok(vec![PolicyRevisionPromoted { policy, revision, document }.into()])
+                Ok(vec![
+                    PolicyRevisionPromoted {
+                        policy,
+                        revision,
+                        document,
+                    }
+                    .into(),
+                ])
             }
             C::WithdrawPolicyRevision { reason } => {
                 let revision = self.staged.ok_or(PolicyError::NothingStaged)?;
-                Ok(vec![PolicyRevisionWithdrawn { policy, revision, reason: words(&reason)? }.into()])
+                Ok(vec![
+                    PolicyRevisionWithdrawn {
+                        policy,
+                        revision,
+                        reason: words(&reason)?,
+                    }
+                    .into(),
+                ])
             }
-            C::DeletePolicy { reason } => Ok(vec![PolicyDeleted { policy, reason: words(&reason)? }.into()]),
+            C::DeletePolicy { reason } => Ok(vec![
+                PolicyDeleted {
+                    policy,
+                    reason: words(&reason)?,
+                }
+                .into(),
+            ]),
         }
     }
 }
 
 /// Whether the document may be saved. Only an owner makes an exception or changes one.
 fn savable(document: &PolicyDocument, before: Option<&PolicyDocument>, facts: &SaveFacts) -> Result<(), PolicyError> {
-    let problems = crate::engine::validate(document, &facts.collections);
+    let problems = policy_engine::validate::policy(document, &facts.collections);
     if !problems.is_empty() {
         return Err(PolicyError::Refused { problems });
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use formats::{DeploymentGroupId, PolicyId};
-use crate::engine::{Collection, PolicyDocument, PolicyStatus};
+use policy_engine::{Collection, PolicyDocument, PolicyStatus};
 
 /// What was looked up before a document is saved.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,11 +26,26 @@ pub enum PolicyCommand {
         facts: SaveFacts,
     },
     /// Change what it says.
-    RevisePolicy { document: Box<PolicyDocument>, reason: String, expected: Option<u32>, facts: SaveFacts },
+    RevisePolicy {
+        document: Box<PolicyDocument>,
+        reason: String,
+        expected: Option<u32>,
+        facts: SaveFacts,
+    },
     /// Change how far it reaches.
-    SetPolicyStatus { status: PolicyStatus, reason: String, expected: Option<u32>, facts: SaveFacts },
+    SetPolicyStatus {
+        status: PolicyStatus,
+        reason: String,
+        expected: Option<u32>,
+        facts: SaveFacts,
+    },
     /// Say again what an earlier revision said.
-    RollbackPolicy { to: u32, reason: String, expected: Option<u32>, facts: SaveFacts },
+    RollbackPolicy {
+        to: u32,
+        reason: String,
+        expected: Option<u32>,
+        facts: SaveFacts,
+    },
     /// Give a revision to some groups first.
     StagePolicyRevision {
         document: Box<PolicyDocument>,

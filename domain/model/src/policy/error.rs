@@ -1,6 +1,6 @@
 //! The rules a command on a policy can break.
 
-use crate::engine::Problem;
+use policy_engine::Problem;
 
 use crate::{Coded, text::TextError};
 

@@ -1,7 +1,7 @@
 //! What can happen to a policy. Each change of what it says is a numbered revision with the whole document.
 
 use formats::{DeploymentGroupId, PolicyId};
-use crate::engine::{PolicyDocument, PolicyStatus};
+use policy_engine::{PolicyDocument, PolicyStatus};
 
 use crate::aggregate::{ClaimChange, EventData, events};
 
@@ -77,12 +77,18 @@ impl EventData for PolicyEvent {
         let rename = |document: &PolicyDocument| {
             vec![
                 ClaimChange::ReleaseAll { space: POLICY_NAME },
-                ClaimChange::Take { space: POLICY_NAME, value: document.name.to_lowercase() },
+                ClaimChange::Take {
+                    space: POLICY_NAME,
+                    value: document.name.to_lowercase(),
+                },
             ]
         };
         match self {
             Self::PolicyCreated(e) => {
-                vec![ClaimChange::Take { space: POLICY_NAME, value: e.document.name.to_lowercase() }]
+                vec![ClaimChange::Take {
+                    space: POLICY_NAME,
+                    value: e.document.name.to_lowercase(),
+                }]
             }
             Self::PolicyRevised(e) => rename(&e.document),
             Self::PolicyRolledBack(e) => rename(&e.document),

@@ -8,13 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     ApprovalGiven, By, CancelCause, DecisionFacts, GrantExhausted, GrantExpired, GrantOverused, GrantRevoked,
     GrantTerms, GrantUsed, Narrowing, RequestApproved, RequestCancelled, RequestCommand, RequestDenied, RequestError,
-    RequestEscalated, RequestEvent, RequestExpired, RequestRepeated, RequestSubmitted, Submission, Windows,
+    RequestEscalated, RequestEvent, RequestExpired, RequestRepeated, RequestSubmitted, Route, Submission, Windows,
 };
-use crate::{
-    Noun, Personal,
-    aggregate::aggregate,
-    text,
-};
+use crate::{Noun, Personal, aggregate::aggregate, text};
 
 /// Where a request stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -112,9 +108,10 @@ pub struct Request {
     person: PersonId,
     endpoint: EndpointId,
     digest_mac: String,
+    user: Option<UserId>,
     status: Status,
     mfa: bool,
-    quorum: u32,
+    route: Route,
     windows: Windows,
     deadline: Timestamp,
     agreements: Vec<Agreement>,
@@ -145,10 +142,17 @@ impl Noun for Request {
             RequestCommand::RepeatRequest { at } => self.repeat(at),
             RequestCommand::Approve { at, facts, narrowing } => self.approve(at, facts, narrowing),
             RequestCommand::Deny { at, facts } => self.deny(at, facts),
-            RequestCommand::Escalate { at, by, reason, secondary_can_decide } => {
-                self.escalate(at, by, reason, secondary_can_decide)
-            }
-            RequestCommand::Expire { at, by, secondary_can_decide } => self.expire(at, by, secondary_can_decide),
+            RequestCommand::Escalate {
+                at,
+                by,
+                reason,
+                secondary_can_decide,
+            } => self.escalate(at, by, reason, secondary_can_decide),
+            RequestCommand::Expire {
+                at,
+                by,
+                secondary_can_decide,
+            } => self.expire(at, by, secondary_can_decide),
             RequestCommand::CancelRequest { at, by, cause, reason } => self.cancel(at, by, cause, reason),
             RequestCommand::RevokeGrant { at, by, cause, reason } => self.revoke(at, by, cause, reason),
             RequestCommand::UseGrant { used_at } => self.use_grant(used_at),
@@ -182,6 +186,24 @@ impl Request {
         self.person
     }
 
+    /// The user the requester was linked to when it was filed.
+    #[must_use]
+    pub const fn user(&self) -> Option<UserId> {
+        self.user
+    }
+
+    /// Who was asked.
+    #[must_use]
+    pub const fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// HMAC of the action's digest, hexadecimal.
+    #[must_use]
+    pub fn digest_mac(&self) -> &str {
+        &self.digest_mac
+    }
+
     /// Where it was asked.
     #[must_use]
     pub const fn endpoint(&self) -> EndpointId {
@@ -193,8 +215,13 @@ impl Request {
             return Err(RequestError::AlreadySubmitted);
         }
         let mut details = s.details;
-        details.justification = text::free_text(&details.justification, s.justification_min.max(1))
-            .map_err(|error| RequestError::Text { field: "justification", error })?;
+        details.justification =
+            text::free_text(&details.justification, s.justification_min.max(1)).map_err(|error| {
+                RequestError::Text {
+                    field: "justification",
+                    error,
+                }
+            })?;
         Ok(vec![
             RequestSubmitted {
                 request: s.request,
@@ -222,9 +249,18 @@ impl Request {
     fn repeat(&self, at: Timestamp) -> Decided {
         self.still_open()?;
         if at >= self.last_deadline() {
-            return Err(RequestError::Expired { deadline: self.last_deadline() });
+            return Err(RequestError::Expired {
+                deadline: self.last_deadline(),
+            });
         }
-        Ok(vec![RequestRepeated { request: self.id, person: self.person, count: self.count + 1 }.into()])
+        Ok(vec![
+            RequestRepeated {
+                request: self.id,
+                person: self.person,
+                count: self.count + 1,
+            }
+            .into(),
+        ])
     }
 
     fn approve(&self, at: Timestamp, facts: DecisionFacts, narrowing: Narrowing) -> Decided {
@@ -233,7 +269,11 @@ impl Request {
             return Err(RequestError::NowDenied);
         }
         narrowed("uses", narrowing.uses, self.windows.uses)?;
-        narrowed("grantMinutes", narrowing.grant_minutes, Some(self.windows.grant_minutes))?;
+        narrowed(
+            "grantMinutes",
+            narrowing.grant_minutes,
+            Some(self.windows.grant_minutes),
+        )?;
         let comment = comment(facts.comment.as_deref(), false)?;
         events.push(
             ApprovalGiven {
@@ -248,10 +288,14 @@ impl Request {
             .into(),
         );
         let agreed = self.agreements.len() + 1;
-        if agreed >= self.quorum as usize {
+        if agreed >= self.route.quorum.max(1) as usize {
             let least = |all: &mut dyn Iterator<Item = Option<u32>>| all.flatten().min();
             let uses = least(
-                &mut self.agreements.iter().map(|a| a.uses).chain([narrowing.uses, self.windows.uses]),
+                &mut self
+                    .agreements
+                    .iter()
+                    .map(|a| a.uses)
+                    .chain([narrowing.uses, self.windows.uses]),
             );
             let window = least(
                 &mut self
@@ -261,7 +305,11 @@ impl Request {
                     .chain([narrowing.grant_minutes, Some(self.windows.grant_minutes)]),
             )
             .unwrap_or(self.windows.grant_minutes);
-            let grant = GrantTerms { not_after: at + minutes(window), uses, mfa_pending: self.mfa };
+            let grant = GrantTerms {
+                not_after: at + minutes(window),
+                uses,
+                mfa_pending: self.mfa,
+            };
             events.push(
                 RequestApproved {
                     request: self.id,
@@ -324,9 +372,15 @@ impl Request {
             return Ok(());
         }
         if self.status == Status::Expired {
-            return Err(RequestError::Expired { deadline: self.deadline });
+            return Err(RequestError::Expired {
+                deadline: self.deadline,
+            });
         }
-        Err(RequestError::AlreadyDecided { status: self.status.as_str(), by: self.settled_by, at: self.settled_at })
+        Err(RequestError::AlreadyDecided {
+            status: self.status.as_str(),
+            by: self.settled_by,
+            at: self.settled_at,
+        })
     }
 
     /// The last moment at which a decision could still come, were it escalated at the first deadline.
@@ -350,8 +404,11 @@ impl Request {
         if self.status == Status::Pending && secondary_can_decide && at < self.last_deadline() {
             return Ok(Some(self.escalated(None, None, self.deadline, Some(self.deadline))));
         }
-        let deadline =
-            if self.status == Status::Pending && secondary_can_decide { self.last_deadline() } else { self.deadline };
+        let deadline = if self.status == Status::Pending && secondary_can_decide {
+            self.last_deadline()
+        } else {
+            self.deadline
+        };
         Err(RequestError::Expired { deadline })
     }
 
@@ -423,13 +480,23 @@ impl Request {
         let mut due = self.deadline;
         if self.status == Status::Pending && secondary_can_decide {
             if at < self.last_deadline() {
-                return Err(RequestError::NotDue { due: self.last_deadline() });
+                return Err(RequestError::NotDue {
+                    due: self.last_deadline(),
+                });
             }
             // Both deadlines passed unseen: the log tells both, each at its time.
             events.push(self.escalated(None, None, self.deadline, Some(self.deadline)));
             due = self.last_deadline();
         }
-        events.push(RequestExpired { request: self.id, person: self.person, due, by: user }.into());
+        events.push(
+            RequestExpired {
+                request: self.id,
+                person: self.person,
+                due,
+                by: user,
+            }
+            .into(),
+        );
         Ok(events)
     }
 
@@ -440,10 +507,22 @@ impl Request {
         }
         self.still_open()?;
         if user.is_some() && at >= self.last_deadline() {
-            return Err(RequestError::Expired { deadline: self.last_deadline() });
+            return Err(RequestError::Expired {
+                deadline: self.last_deadline(),
+            });
         }
         let reason = comment(reason.as_deref(), false)?;
-        Ok(vec![RequestCancelled { request: self.id, person: self.person, by: user, cause, reason, at }.into()])
+        Ok(vec![
+            RequestCancelled {
+                request: self.id,
+                person: self.person,
+                by: user,
+                cause,
+                reason,
+                at,
+            }
+            .into(),
+        ])
     }
 
     fn revoke(&self, at: Timestamp, by: By, cause: CancelCause, reason: Option<String>) -> Decided {
@@ -457,7 +536,16 @@ impl Request {
         match status {
             None => {
                 let reason = comment(reason.as_deref(), false)?;
-                Ok(vec![GrantRevoked { request: self.id, person: self.person, by: user, cause, reason }.into()])
+                Ok(vec![
+                    GrantRevoked {
+                        request: self.id,
+                        person: self.person,
+                        by: user,
+                        cause,
+                        reason,
+                    }
+                    .into(),
+                ])
             }
             Some(_) if user.is_none() => Ok(Vec::new()),
             Some(status) => Err(RequestError::NoActiveGrant { status }),
@@ -484,15 +572,39 @@ impl Request {
             GrantStatus::Exhausted | GrantStatus::Revoked => false,
         };
         if !alive {
-            let status = if grant.status == GrantStatus::Active && !in_time { "expired" } else { grant.status.as_str() };
+            let status = if grant.status == GrantStatus::Active && !in_time {
+                "expired"
+            } else {
+                grant.status.as_str()
+            };
             return Ok(vec![
-                GrantOverused { request: self.id, person: self.person, used_at, status: status.to_owned() }.into(),
+                GrantOverused {
+                    request: self.id,
+                    person: self.person,
+                    used_at,
+                    status: status.to_owned(),
+                }
+                .into(),
             ]);
         }
         let number = grant.used + 1;
-        let mut events = vec![GrantUsed { request: self.id, person: self.person, number, used_at }.into()];
+        let mut events = vec![
+            GrantUsed {
+                request: self.id,
+                person: self.person,
+                number,
+                used_at,
+            }
+            .into(),
+        ];
         if grant.status == GrantStatus::Active && grant.terms.uses.is_some_and(|limit| number >= limit) {
-            events.push(GrantExhausted { request: self.id, person: self.person }.into());
+            events.push(
+                GrantExhausted {
+                    request: self.id,
+                    person: self.person,
+                }
+                .into(),
+            );
         }
         Ok(events)
     }
@@ -504,7 +616,14 @@ impl Request {
                 if at < due {
                     return Err(RequestError::NotDue { due });
                 }
-                Ok(vec![GrantExpired { request: self.id, person: self.person, due }.into()])
+                Ok(vec![
+                    GrantExpired {
+                        request: self.id,
+                        person: self.person,
+                        due,
+                    }
+                    .into(),
+                ])
             }
             _ => Ok(Vec::new()),
         }
@@ -525,7 +644,8 @@ impl Request {
                 self.digest_mac = e.digest_mac;
                 self.status = Status::Pending;
                 self.mfa = e.mfa;
-                self.quorum = e.route.quorum.max(1);
+                self.user = e.user;
+                self.route = e.route;
                 self.windows = e.windows;
                 self.deadline = e.pending_until;
                 self.count = 1;
@@ -538,7 +658,11 @@ impl Request {
             }),
             RequestEvent::RequestApproved(e) => {
                 self.settle(Status::Approved, Some(e.approver), e.at);
-                self.grant = Some(GrantState { terms: e.grant, used: 0, status: GrantStatus::Active });
+                self.grant = Some(GrantState {
+                    terms: e.grant,
+                    used: 0,
+                    status: GrantStatus::Active,
+                });
             }
             RequestEvent::RequestDenied(e) => self.settle(Status::Denied, Some(e.approver), e.at),
             RequestEvent::RequestEscalated(e) => {
@@ -573,7 +697,10 @@ fn comment(text: Option<&str>, required: bool) -> Result<Personal<String>, Reque
     let text = text.unwrap_or_default();
     text::free_text(text, usize::from(required))
         .map(Personal::new)
-        .map_err(|error| RequestError::Text { field: "comment", error })
+        .map_err(|error| RequestError::Text {
+            field: "comment",
+            error,
+        })
 }
 
 fn narrowed(field: &'static str, asked: Option<u32>, limit: Option<u32>) -> Result<(), RequestError> {

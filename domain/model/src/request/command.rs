@@ -1,7 +1,7 @@
 //! What can be asked of a request. Every command carries the moment by which it is judged and whatever was looked up.
 
 use formats::{RequestId, Timestamp, UserId};
-use crate::engine::ActionType;
+use policy_engine::ActionType;
 
 use super::{CancelCause, Flag, PolicyRef, RequestDetails, Route, SnapshotRef, Windows};
 

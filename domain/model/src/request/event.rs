@@ -1,7 +1,7 @@
 //! What can happen to a request.
 
 use formats::{ApprovalRuleId, EndpointId, PersonId, PolicyId, RequestId, TeamId, Timestamp, UserId};
-use crate::engine::{Action, ActionType};
+use policy_engine::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -73,7 +73,12 @@ pub struct Windows {
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { pending_minutes: 30, escalated_minutes: 4 * 60, grant_minutes: 24 * 60, uses: Some(1) }
+        Self {
+            pending_minutes: 30,
+            escalated_minutes: 4 * 60,
+            grant_minutes: 24 * 60,
+            uses: Some(1),
+        }
     }
 }
 
@@ -305,11 +310,13 @@ impl EventData for RequestEvent {
 
     fn claims(&self) -> Vec<ClaimChange> {
         match self {
-            Self::RequestSubmitted(e) => vec![ClaimChange::Take { space: OPEN_REQUEST, value: e.digest_mac.clone() }],
-            Self::RequestApproved(_)
-            | Self::RequestDenied(_)
-            | Self::RequestExpired(_)
-            | Self::RequestCancelled(_) => vec![ClaimChange::ReleaseAll { space: OPEN_REQUEST }],
+            Self::RequestSubmitted(e) => vec![ClaimChange::Take {
+                space: OPEN_REQUEST,
+                value: e.digest_mac.clone(),
+            }],
+            Self::RequestApproved(_) | Self::RequestDenied(_) | Self::RequestExpired(_) | Self::RequestCancelled(_) => {
+                vec![ClaimChange::ReleaseAll { space: OPEN_REQUEST }]
+            }
             Self::RequestRepeated(_)
             | Self::ApprovalGiven(_)
             | Self::RequestEscalated(_)

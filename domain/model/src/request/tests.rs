@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cqrs_es::test::TestFramework;
 use formats::{EndpointId, PersonId, RequestId, Timestamp, UserId};
-use crate::engine::{Action, ActionType};
+use policy_engine::{Action, ActionType};
 use uuid::Uuid;
 
 use super::*;
@@ -53,7 +53,11 @@ pub(super) fn submission() -> Submission {
         mfa: false,
         access_minutes: Some(240),
         snapshot: SnapshotRef { epoch: 1, version: 9 },
-        route: Route { primary: vec![Approver::User(user(10))], quorum: 1, ..Route::default() },
+        route: Route {
+            primary: vec![Approver::User(user(10))],
+            quorum: 1,
+            ..Route::default()
+        },
         windows: Windows::default(),
         flags: Vec::new(),
         previous: None,
@@ -81,7 +85,10 @@ fn filed(change: impl FnOnce(&mut Submission)) -> Vec<RequestEvent> {
     let mut submission = submission();
     change(&mut submission);
     Request::default()
-        .decide(RequestCommand::SubmitRequest { at: at(0), submission: Box::new(submission) })
+        .decide(RequestCommand::SubmitRequest {
+            at: at(0),
+            submission: Box::new(submission),
+        })
         .expect("a good submission")
 }
 
@@ -94,7 +101,11 @@ fn after(events: &[RequestEvent]) -> Request {
 }
 
 fn approve(at: Timestamp, facts: DecisionFacts) -> RequestCommand {
-    RequestCommand::Approve { at, facts, narrowing: Narrowing::default() }
+    RequestCommand::Approve {
+        at,
+        facts,
+        narrowing: Narrowing::default(),
+    }
 }
 
 /// Events so far, followed by what the command adds.
@@ -110,7 +121,9 @@ fn refused(events: &[RequestEvent], command: RequestCommand) -> RequestError {
 #[test]
 fn a_submission_copies_the_windows_and_trims_the_justification() {
     let events = filed(|s| s.windows.pending_minutes = 7);
-    let [RequestEvent::RequestSubmitted(e)] = events.as_slice() else { panic!("{events:?}") };
+    let [RequestEvent::RequestSubmitted(e)] = events.as_slice() else {
+        panic!("{events:?}")
+    };
     assert_eq!(e.pending_until, at(7 * MINUTE));
     assert_eq!(e.details.get().unwrap().justification, "A new compiler is needed");
 }
@@ -121,7 +134,10 @@ fn a_justification_of_white_space_is_refused() {
     blank.details.justification = " \t\n ".to_owned();
     Requests::with(())
         .given_no_previous_events()
-        .when(RequestCommand::SubmitRequest { at: at(0), submission: Box::new(blank) })
+        .when(RequestCommand::SubmitRequest {
+            at: at(0),
+            submission: Box::new(blank),
+        })
         .then_expect_error_message("justification must not be empty");
 }
 
@@ -131,13 +147,31 @@ fn a_justification_has_1_to_4096_characters_and_the_tenants_least() {
         let mut s = submission();
         s.details.justification = text;
         s.justification_min = least;
-        Request::default().decide(RequestCommand::SubmitRequest { at: at(0), submission: Box::new(s) })
+        Request::default().decide(RequestCommand::SubmitRequest {
+            at: at(0),
+            submission: Box::new(s),
+        })
     };
     assert!(decide("ü".repeat(4_096), 1).is_ok());
-    let too_long = TextError::TooLong { limit: 4_096, found: 4_097 };
-    assert_eq!(decide("ü".repeat(4_097), 1), Err(RequestError::Text { field: "justification", error: too_long }));
+    let too_long = TextError::TooLong {
+        limit: 4_096,
+        found: 4_097,
+    };
+    assert_eq!(
+        decide("ü".repeat(4_097), 1),
+        Err(RequestError::Text {
+            field: "justification",
+            error: too_long
+        })
+    );
     let too_short = TextError::TooShort { limit: 20, found: 5 };
-    assert_eq!(decide("short".to_owned(), 20), Err(RequestError::Text { field: "justification", error: too_short }));
+    assert_eq!(
+        decide("short".to_owned(), 20),
+        Err(RequestError::Text {
+            field: "justification",
+            error: too_short
+        })
+    );
 }
 
 #[test]
@@ -151,56 +185,121 @@ fn nothing_can_be_asked_of_a_request_that_was_not_filed() {
 #[test]
 fn an_approval_yields_a_grant_for_24_hours_and_one_use() {
     let events = then(filed(|_| ()), approve(at(5), facts(10)));
-    let RequestEvent::RequestApproved(e) = &events[2] else { panic!("{events:?}") };
-    assert_eq!(e.grant, GrantTerms { not_after: at(5 + 24 * 60 * MINUTE), uses: Some(1), mfa_pending: false });
+    let RequestEvent::RequestApproved(e) = &events[2] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        e.grant,
+        GrantTerms {
+            not_after: at(5 + 24 * 60 * MINUTE),
+            uses: Some(1),
+            mfa_pending: false
+        }
+    );
     assert_eq!(after(&events).status(), Status::Approved);
 }
 
 #[test]
 fn the_second_of_two_decisions_is_told_who_was_first_and_when() {
     let events = then(filed(|_| ()), approve(at(5), facts(10)));
-    let first = RequestError::AlreadyDecided { status: "approved", by: Some(user(10)), at: at(5) };
-    assert_eq!(refused(&events, RequestCommand::Deny { at: at(6), facts: facts(11) }), first);
+    let first = RequestError::AlreadyDecided {
+        status: "approved",
+        by: Some(user(10)),
+        at: at(5),
+    };
+    assert_eq!(
+        refused(
+            &events,
+            RequestCommand::Deny {
+                at: at(6),
+                facts: facts(11)
+            }
+        ),
+        first
+    );
     assert_eq!(refused(&events, approve(at(6), facts(11))), first);
 }
 
 #[test]
 fn nobody_decides_their_own_request_unless_the_tenant_opts_in_and_then_it_is_marked() {
     let own = DecisionFacts { own: true, ..facts(3) };
-    assert_eq!(refused(&filed(|_| ()), approve(at(1), own.clone())), RequestError::SelfApproval);
-    let opted_in = DecisionFacts { self_approval: true, ..own };
+    assert_eq!(
+        refused(&filed(|_| ()), approve(at(1), own.clone())),
+        RequestError::SelfApproval
+    );
+    let opted_in = DecisionFacts {
+        self_approval: true,
+        ..own
+    };
     let events = then(filed(|_| ()), approve(at(1), opted_in));
     assert!(matches!(&events[1], RequestEvent::ApprovalGiven(e) if e.self_approval));
 }
 
 #[test]
 fn an_approval_of_another_digest_is_refused() {
-    let other = DecisionFacts { digest_mac: "d2".to_owned(), ..facts(10) };
-    assert_eq!(refused(&filed(|_| ()), approve(at(1), other.clone())), RequestError::DigestMismatch);
+    let other = DecisionFacts {
+        digest_mac: "d2".to_owned(),
+        ..facts(10)
+    };
     assert_eq!(
-        refused(&filed(|_| ()), RequestCommand::Deny { at: at(1), facts: other }),
+        refused(&filed(|_| ()), approve(at(1), other.clone())),
+        RequestError::DigestMismatch
+    );
+    assert_eq!(
+        refused(
+            &filed(|_| ()),
+            RequestCommand::Deny {
+                at: at(1),
+                facts: other
+            }
+        ),
         RequestError::DigestMismatch
     );
 }
 
 #[test]
 fn a_policy_that_denies_by_now_refuses_the_approval_but_not_the_denial() {
-    let denied = DecisionFacts { denied_now: true, ..facts(10) };
-    assert_eq!(refused(&filed(|_| ()), approve(at(1), denied.clone())), RequestError::NowDenied);
-    then(filed(|_| ()), RequestCommand::Deny { at: at(1), facts: denied });
+    let denied = DecisionFacts {
+        denied_now: true,
+        ..facts(10)
+    };
+    assert_eq!(
+        refused(&filed(|_| ()), approve(at(1), denied.clone())),
+        RequestError::NowDenied
+    );
+    then(
+        filed(|_| ()),
+        RequestCommand::Deny {
+            at: at(1),
+            facts: denied,
+        },
+    );
 }
 
 #[test]
 fn who_is_not_eligible_decides_nothing() {
-    let outsider = DecisionFacts { eligible: false, ..facts(99) };
-    assert_eq!(refused(&filed(|_| ()), approve(at(1), outsider)), RequestError::NotEligible);
+    let outsider = DecisionFacts {
+        eligible: false,
+        ..facts(99)
+    };
+    assert_eq!(
+        refused(&filed(|_| ()), approve(at(1), outsider)),
+        RequestError::NotEligible
+    );
 }
 
 #[test]
 fn a_secondary_approver_decides_only_from_escalation_on() {
-    let secondary = DecisionFacts { secondary_only: true, secondary_can_decide: true, ..facts(20) };
+    let secondary = DecisionFacts {
+        secondary_only: true,
+        secondary_can_decide: true,
+        ..facts(20)
+    };
     let events = filed(|_| ());
-    assert_eq!(refused(&events, approve(at(30 * MINUTE - 1), secondary.clone())), RequestError::NotEscalated);
+    assert_eq!(
+        refused(&events, approve(at(30 * MINUTE - 1), secondary.clone())),
+        RequestError::NotEscalated
+    );
     // At the deadline the clock has escalated it, whether the scheduler was there or not.
     let events = then(events, approve(at(30 * MINUTE), secondary));
     assert!(matches!(&events[1], RequestEvent::RequestEscalated(e) if e.due == Some(at(30 * MINUTE))));
@@ -213,17 +312,45 @@ fn a_quorum_of_two_needs_two_people_and_takes_the_narrowest() {
         s.route.quorum = 2;
         s.windows.uses = Some(10);
     });
-    let narrowing = Narrowing { uses: Some(3), grant_minutes: None };
-    let events = then(events, RequestCommand::Approve { at: at(1), facts: facts(10), narrowing });
+    let narrowing = Narrowing {
+        uses: Some(3),
+        grant_minutes: None,
+    };
+    let events = then(
+        events,
+        RequestCommand::Approve {
+            at: at(1),
+            facts: facts(10),
+            narrowing,
+        },
+    );
     assert_eq!(after(&events).status(), Status::Pending);
     assert_eq!(refused(&events, approve(at(2), facts(10))), RequestError::DecidedTwice);
     assert_eq!(
-        refused(&events, RequestCommand::Deny { at: at(2), facts: facts(10) }),
+        refused(
+            &events,
+            RequestCommand::Deny {
+                at: at(2),
+                facts: facts(10)
+            }
+        ),
         RequestError::DecidedTwice
     );
-    let narrowing = Narrowing { uses: Some(5), grant_minutes: Some(15) };
-    let events = then(events, RequestCommand::Approve { at: at(2), facts: facts(11), narrowing });
-    let Some(RequestEvent::RequestApproved(e)) = events.last() else { panic!("{events:?}") };
+    let narrowing = Narrowing {
+        uses: Some(5),
+        grant_minutes: Some(15),
+    };
+    let events = then(
+        events,
+        RequestCommand::Approve {
+            at: at(2),
+            facts: facts(11),
+            narrowing,
+        },
+    );
+    let Some(RequestEvent::RequestApproved(e)) = events.last() else {
+        panic!("{events:?}")
+    };
     assert_eq!(e.grant.uses, Some(3));
     assert_eq!(e.grant.not_after, at(2 + 15 * MINUTE));
 }
@@ -231,7 +358,13 @@ fn a_quorum_of_two_needs_two_people_and_takes_the_narrowest() {
 #[test]
 fn one_denial_settles_a_request_whatever_the_quorum() {
     let events = then(filed(|s| s.route.quorum = 3), approve(at(1), facts(10)));
-    let events = then(events, RequestCommand::Deny { at: at(2), facts: facts(11) });
+    let events = then(
+        events,
+        RequestCommand::Deny {
+            at: at(2),
+            facts: facts(11),
+        },
+    );
     assert_eq!(after(&events).status(), Status::Denied);
 }
 
@@ -240,35 +373,78 @@ fn a_grant_is_narrowed_and_never_widened() {
     let widened = |uses, grant_minutes| {
         refused(
             &filed(|_| ()),
-            RequestCommand::Approve { at: at(1), facts: facts(10), narrowing: Narrowing { uses, grant_minutes } },
+            RequestCommand::Approve {
+                at: at(1),
+                facts: facts(10),
+                narrowing: Narrowing { uses, grant_minutes },
+            },
         )
     };
-    assert_eq!(widened(Some(2), None), RequestError::Widened { field: "uses", limit: 1 });
-    assert_eq!(widened(None, Some(1_441)), RequestError::Widened { field: "grantMinutes", limit: 1_440 });
+    assert_eq!(
+        widened(Some(2), None),
+        RequestError::Widened {
+            field: "uses",
+            limit: 1
+        }
+    );
+    assert_eq!(
+        widened(None, Some(1_441)),
+        RequestError::Widened {
+            field: "grantMinutes",
+            limit: 1_440
+        }
+    );
     assert_eq!(widened(Some(0), None), RequestError::OutOfRange { field: "uses" });
 }
 
 #[test]
 fn an_unlimited_grant_can_be_narrowed_to_a_number() {
-    let narrowing = Narrowing { uses: Some(1_000), grant_minutes: None };
+    let narrowing = Narrowing {
+        uses: Some(1_000),
+        grant_minutes: None,
+    };
     let events = then(
         filed(|s| s.windows.uses = None),
-        RequestCommand::Approve { at: at(1), facts: facts(10), narrowing },
+        RequestCommand::Approve {
+            at: at(1),
+            facts: facts(10),
+            narrowing,
+        },
     );
     assert_eq!(after(&events).grant().unwrap().terms.uses, Some(1_000));
 }
 
 #[test]
 fn a_denial_needs_a_comment_where_the_tenant_says_so() {
-    let silent = DecisionFacts { denial_needs_comment: true, ..facts(10) };
-    let error = RequestError::Text { field: "comment", error: TextError::Empty };
-    assert_eq!(refused(&filed(|_| ()), RequestCommand::Deny { at: at(1), facts: silent.clone() }), error);
+    let silent = DecisionFacts {
+        denial_needs_comment: true,
+        ..facts(10)
+    };
+    let error = RequestError::Text {
+        field: "comment",
+        error: TextError::Empty,
+    };
+    assert_eq!(
+        refused(
+            &filed(|_| ()),
+            RequestCommand::Deny {
+                at: at(1),
+                facts: silent.clone()
+            }
+        ),
+        error
+    );
     let comment = Some("Not on this machine".to_owned());
     let events = then(
         filed(|_| ()),
-        RequestCommand::Deny { at: at(1), facts: DecisionFacts { comment, ..silent } },
+        RequestCommand::Deny {
+            at: at(1),
+            facts: DecisionFacts { comment, ..silent },
+        },
     );
-    let Some(RequestEvent::RequestDenied(e)) = events.last() else { panic!("{events:?}") };
+    let Some(RequestEvent::RequestDenied(e)) = events.last() else {
+        panic!("{events:?}")
+    };
     assert_eq!(e.comment, Personal::new("Not on this machine".to_owned()));
 }
 
@@ -277,10 +453,15 @@ fn a_denial_needs_a_comment_where_the_tenant_says_so() {
 fn each_window_is_open_strictly_before_its_end() {
     let pending_end = 30 * MINUTE;
     let escalated_end = pending_end + 4 * 60 * MINUTE;
-    let secondary = |yes| DecisionFacts { secondary_can_decide: yes, ..facts(10) };
+    let secondary = |yes| DecisionFacts {
+        secondary_can_decide: yes,
+        ..facts(10)
+    };
     let expired = |millis| Err(RequestError::Expired { deadline: at(millis) });
     let decide = |events: &[RequestEvent], millis, yes| {
-        after(events).decide(approve(at(millis), secondary(yes))).map(|events| events.len())
+        after(events)
+            .decide(approve(at(millis), secondary(yes)))
+            .map(|events| events.len())
     };
 
     // Without secondary approvers the first window's end is the end.
@@ -294,7 +475,12 @@ fn each_window_is_open_strictly_before_its_end() {
         pending.clone(),
         then(
             pending.clone(),
-            RequestCommand::Escalate { at: at(pending_end), by: By::Clock, reason: None, secondary_can_decide: true },
+            RequestCommand::Escalate {
+                at: at(pending_end),
+                by: By::Clock,
+                reason: None,
+                secondary_can_decide: true,
+            },
         ),
     ] {
         assert!(decide(&events, escalated_end - 1, true).is_ok());
@@ -305,7 +491,11 @@ fn each_window_is_open_strictly_before_its_end() {
     // The grant: usable strictly before its end.
     let approved = then(pending, approve(at(0), facts(10)));
     let grant_end = 24 * 60 * MINUTE;
-    let uses = |millis| after(&approved).decide(RequestCommand::UseGrant { used_at: at(millis) }).unwrap();
+    let uses = |millis| {
+        after(&approved)
+            .decide(RequestCommand::UseGrant { used_at: at(millis) })
+            .unwrap()
+    };
     assert!(matches!(uses(grant_end - 1)[0], RequestEvent::GrantUsed(_)));
     assert!(matches!(uses(grant_end)[0], RequestEvent::GrantOverused(_)));
     assert!(matches!(uses(grant_end + 1)[0], RequestEvent::GrantOverused(_)));
@@ -316,7 +506,11 @@ fn each_window_is_open_strictly_before_its_end() {
 
 #[test]
 fn an_hour_of_silence_is_caught_up_with_each_event_once_at_its_due_time() {
-    let expire = |millis| RequestCommand::Expire { at: at(millis), by: By::Clock, secondary_can_decide: true };
+    let expire = |millis| RequestCommand::Expire {
+        at: at(millis),
+        by: By::Clock,
+        secondary_can_decide: true,
+    };
     let late = 30 * MINUTE + 4 * 60 * MINUTE + 60 * MINUTE;
     let events = then(filed(|_| ()), expire(late));
     assert!(matches!(&events[1], RequestEvent::RequestEscalated(e) if e.due == Some(at(30 * MINUTE))));
@@ -335,37 +529,73 @@ fn a_doubled_escalation_by_the_clock_changes_nothing() {
     };
     let events = then(filed(|_| ()), escalate.clone());
     assert_eq!(after(&events).decide(escalate), Ok(Vec::new()));
-    let RequestEvent::RequestEscalated(e) = &events[1] else { panic!("{events:?}") };
-    assert_eq!(e.escalated_until, at(270 * MINUTE), "the window runs from the due time, not from the late run");
+    let RequestEvent::RequestEscalated(e) = &events[1] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        e.escalated_until,
+        at(270 * MINUTE),
+        "the window runs from the due time, not from the late run"
+    );
 }
 
 #[test]
 fn escalating_before_its_time_needs_permission_a_reason_and_someone_to_ask() {
     let escalate = |permitted, reason: Option<&str>, secondary_can_decide| RequestCommand::Escalate {
         at: at(1),
-        by: By::User { user: user(10), permitted },
+        by: By::User {
+            user: user(10),
+            permitted,
+        },
         reason: reason.map(str::to_owned),
         secondary_can_decide,
     };
     let events = filed(|_| ());
-    assert_eq!(refused(&events, escalate(false, Some("urgent"), true)), RequestError::NotPermitted);
-    assert_eq!(refused(&events, escalate(true, Some("urgent"), false)), RequestError::NobodyToEscalateTo);
-    let error = RequestError::Text { field: "reason", error: TextError::Empty };
+    assert_eq!(
+        refused(&events, escalate(false, Some("urgent"), true)),
+        RequestError::NotPermitted
+    );
+    assert_eq!(
+        refused(&events, escalate(true, Some("urgent"), false)),
+        RequestError::NobodyToEscalateTo
+    );
+    let error = RequestError::Text {
+        field: "reason",
+        error: TextError::Empty,
+    };
     assert_eq!(refused(&events, escalate(true, None, true)), error);
     let events = then(events, escalate(true, Some("urgent"), true));
-    assert_eq!(refused(&events, escalate(true, Some("again"), true)), RequestError::AlreadyEscalated);
+    assert_eq!(
+        refused(&events, escalate(true, Some("again"), true)),
+        RequestError::AlreadyEscalated
+    );
     assert_eq!(after(&events).deadline(), at(1 + 240 * MINUTE));
 }
 
 #[test]
 fn expiring_by_hand_before_the_deadline_is_not_due() {
-    let by = By::User { user: user(1), permitted: true };
-    let expire = |millis| RequestCommand::Expire { at: at(millis), by, secondary_can_decide: false };
+    let by = By::User {
+        user: user(1),
+        permitted: true,
+    };
+    let expire = |millis| RequestCommand::Expire {
+        at: at(millis),
+        by,
+        secondary_can_decide: false,
+    };
     let events = filed(|_| ());
-    assert_eq!(refused(&events, expire(30 * MINUTE - 1)), RequestError::NotDue { due: at(30 * MINUTE) });
+    assert_eq!(
+        refused(&events, expire(30 * MINUTE - 1)),
+        RequestError::NotDue { due: at(30 * MINUTE) }
+    );
     let events = then(events, expire(30 * MINUTE));
     assert!(matches!(&events[1], RequestEvent::RequestExpired(e) if e.by == Some(user(1))));
-    assert_eq!(refused(&events, expire(31 * MINUTE)), RequestError::Expired { deadline: at(30 * MINUTE) });
+    assert_eq!(
+        refused(&events, expire(31 * MINUTE)),
+        RequestError::Expired {
+            deadline: at(30 * MINUTE)
+        }
+    );
 }
 
 #[test]
@@ -388,7 +618,9 @@ fn an_offline_use_from_before_the_end_counts_although_it_is_reported_after() {
     events = then(events, RequestCommand::ExpireGrant { at: at(end + 5) });
     events = then(events, RequestCommand::UseGrant { used_at: at(end - 1) });
     assert!(matches!(events.last(), Some(RequestEvent::GrantUsed(_))), "{events:?}");
-    let second = after(&events).decide(RequestCommand::UseGrant { used_at: at(end - 1) }).unwrap();
+    let second = after(&events)
+        .decide(RequestCommand::UseGrant { used_at: at(end - 1) })
+        .unwrap();
     assert!(matches!(second[0], RequestEvent::GrantOverused(_)), "{second:?}");
 }
 
@@ -400,22 +632,44 @@ fn a_revoked_grant_is_dead() {
         cause: CancelCause::Administrator,
         reason: Some("lost laptop".to_owned()),
     };
-    let admin = By::User { user: user(1), permitted: true };
+    let admin = By::User {
+        user: user(1),
+        permitted: true,
+    };
     let events = then(filed(|_| ()), approve(at(0), facts(10)));
     let events = then(events, revoke(admin));
-    assert_eq!(refused(&events, revoke(admin)), RequestError::NoActiveGrant { status: Some("revoked") });
-    assert_eq!(after(&events).decide(revoke(By::System)), Ok(Vec::new()), "a doubled reactor changes nothing");
-    let used = after(&events).decide(RequestCommand::UseGrant { used_at: at(3) }).unwrap();
+    assert_eq!(
+        refused(&events, revoke(admin)),
+        RequestError::NoActiveGrant {
+            status: Some("revoked")
+        }
+    );
+    assert_eq!(
+        after(&events).decide(revoke(By::System)),
+        Ok(Vec::new()),
+        "a doubled reactor changes nothing"
+    );
+    let used = after(&events)
+        .decide(RequestCommand::UseGrant { used_at: at(3) })
+        .unwrap();
     assert!(matches!(&used[0], RequestEvent::GrantOverused(e) if e.status == "revoked"));
 }
 
 #[test]
 fn a_cancelled_request_stays_cancelled() {
-    let cancel = |by| RequestCommand::CancelRequest { at: at(1), by, cause: CancelCause::UserDisabled, reason: None };
+    let cancel = |by| RequestCommand::CancelRequest {
+        at: at(1),
+        by,
+        cause: CancelCause::UserDisabled,
+        reason: None,
+    };
     let events = then(filed(|_| ()), cancel(By::System));
     assert_eq!(after(&events).status(), Status::Cancelled);
     assert_eq!(after(&events).decide(cancel(By::System)), Ok(Vec::new()));
-    assert!(matches!(refused(&events, approve(at(2), facts(10))), RequestError::AlreadyDecided { .. }));
+    assert!(matches!(
+        refused(&events, approve(at(2), facts(10))),
+        RequestError::AlreadyDecided { .. }
+    ));
 }
 
 #[test]
@@ -430,7 +684,10 @@ fn a_window_of_a_leap_day_has_its_whole_length() {
     // 2028-02-28T23:59:00Z; the windows are durations, so a leap day or a change of the clocks moves nothing.
     let before: Timestamp = "2028-02-28T23:59:00.000Z".parse().unwrap();
     let events = Request::default()
-        .decide(RequestCommand::SubmitRequest { at: before, submission: Box::new(submission()) })
+        .decide(RequestCommand::SubmitRequest {
+            at: before,
+            submission: Box::new(submission()),
+        })
         .unwrap();
     assert_eq!(after(&events).deadline(), before + Duration::from_secs(30 * 60));
     assert_eq!(after(&events).deadline().to_string(), "2028-02-29T00:29:00.000Z");

@@ -21,7 +21,9 @@ impl Roles {
     /// A user's roles, weakest first; `member` where nothing else was assigned.
     #[must_use]
     pub fn of(&self, user: UserId) -> Vec<Role> {
-        self.of.get(&user.uuid()).map_or_else(|| vec![Role::Member], |roles| roles.iter().copied().collect())
+        self.of
+            .get(&user.uuid())
+            .map_or_else(|| vec![Role::Member], |roles| roles.iter().copied().collect())
     }
 
     fn highest(&self, user: UserId) -> Role {
@@ -61,8 +63,10 @@ impl Noun for Roles {
             }
         }
         let was_owner = before.contains(&Role::Owner);
-        let other_owner =
-            self.of.iter().any(|(other, roles)| *other != user.uuid() && roles.contains(&Role::Owner));
+        let other_owner = self
+            .of
+            .iter()
+            .any(|(other, roles)| *other != user.uuid() && roles.contains(&Role::Owner));
         if was_owner && !roles.contains(&Role::Owner) && !other_owner {
             return Err(RolesError::LastOwner);
         }

@@ -1,9 +1,10 @@
 //! The state of a service account and its decisions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formats::{ApiKeyId, ServiceAccountId};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     ApiKeyIssued, ApiKeyRevoked, ServiceAccountCommand, ServiceAccountCreated, ServiceAccountDeleted,
@@ -19,12 +20,24 @@ pub const API_KEYS_MAX: usize = 20;
 pub struct ServiceAccount {
     id: Option<ServiceAccountId>,
     scopes: BTreeSet<Scope>,
-    keys: BTreeSet<ApiKeyId>,
+    keys: BTreeMap<Uuid, Vec<Scope>>,
 }
 
-aggregate!(ServiceAccount, "service_account", ServiceAccountCommand, ServiceAccountEvent, ServiceAccountError);
+aggregate!(
+    ServiceAccount,
+    "service_account",
+    ServiceAccountCommand,
+    ServiceAccountEvent,
+    ServiceAccountError
+);
 
 impl ServiceAccount {
+    /// What a live key may do; none where there is no such key.
+    #[must_use]
+    pub fn scopes_of(&self, key: ApiKeyId) -> Option<Vec<Scope>> {
+        self.keys.get(&key.uuid()).cloned()
+    }
+
     fn fold(&mut self, event: ServiceAccountEvent) {
         match event {
             ServiceAccountEvent::ServiceAccountCreated(e) => {
@@ -32,10 +45,10 @@ impl ServiceAccount {
                 self.scopes = e.scopes.into_iter().collect();
             }
             ServiceAccountEvent::ApiKeyIssued(e) => {
-                self.keys.insert(e.key);
+                self.keys.insert(e.key.uuid(), e.scopes);
             }
             ServiceAccountEvent::ApiKeyRevoked(e) => {
-                self.keys.remove(&e.key);
+                self.keys.remove(&e.key.uuid());
             }
             ServiceAccountEvent::ServiceAccountDeleted(_) => *self = Self::default(),
         }
@@ -56,7 +69,12 @@ impl Noun for ServiceAccount {
         let account = self.id.ok_or(ServiceAccountError::NotFound)?;
         Ok(vec![match command {
             C::CreateServiceAccount { .. } => return Err(ServiceAccountError::AlreadyExists),
-            C::IssueApiKey { at, key, scopes, expires_at } => {
+            C::IssueApiKey {
+                at,
+                key,
+                scopes,
+                expires_at,
+            } => {
                 let scopes = distinct(scopes)?;
                 if let Some(scope) = scopes.iter().copied().find(|scope| !self.scopes.contains(scope)) {
                     return Err(ServiceAccountError::ScopeBeyondAccount { scope });
@@ -67,9 +85,17 @@ impl Noun for ServiceAccount {
                 if self.keys.len() >= API_KEYS_MAX {
                     return Err(ServiceAccountError::TooManyKeys { limit: API_KEYS_MAX });
                 }
-                ApiKeyIssued { account, key, scopes, expires_at }.into()
+                ApiKeyIssued {
+                    account,
+                    key,
+                    scopes,
+                    expires_at,
+                }
+                .into()
             }
-            C::RevokeApiKey { key } if !self.keys.contains(&key) => return Err(ServiceAccountError::KeyNotFound),
+            C::RevokeApiKey { key } if !self.keys.contains_key(&key.uuid()) => {
+                return Err(ServiceAccountError::KeyNotFound);
+            }
             C::RevokeApiKey { key } => ApiKeyRevoked { account, key }.into(),
             C::DeleteServiceAccount => ServiceAccountDeleted { account }.into(),
         }])

@@ -42,9 +42,14 @@ impl EventData for ServiceAccountEvent {
     fn claims(&self) -> Vec<ClaimChange> {
         match self {
             Self::ServiceAccountCreated(e) => {
-                vec![ClaimChange::Take { space: SERVICE_ACCOUNT_NAME, value: e.name.to_lowercase() }]
+                vec![ClaimChange::Take {
+                    space: SERVICE_ACCOUNT_NAME,
+                    value: e.name.to_lowercase(),
+                }]
             }
-            Self::ServiceAccountDeleted(_) => vec![ClaimChange::ReleaseAll { space: SERVICE_ACCOUNT_NAME }],
+            Self::ServiceAccountDeleted(_) => vec![ClaimChange::ReleaseAll {
+                space: SERVICE_ACCOUNT_NAME,
+            }],
             Self::ApiKeyIssued(_) | Self::ApiKeyRevoked(_) => Vec::new(),
         }
     }

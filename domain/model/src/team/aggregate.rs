@@ -22,6 +22,12 @@ pub struct Team {
 aggregate!(Team, "team", TeamCommand, TeamEvent, TeamError);
 
 impl Team {
+    /// Whether the user is a member.
+    #[must_use]
+    pub fn has(&self, user: UserId) -> bool {
+        self.id.is_some() && self.members.contains(&user)
+    }
+
     fn fold(&mut self, event: TeamEvent) {
         match event {
             TeamEvent::TeamCreated(e) => {
@@ -42,7 +48,9 @@ impl Team {
 
     fn membership(&self, team: TeamId, wanted: &BTreeSet<UserId>) -> Result<Option<TeamEvent>, TeamError> {
         if wanted.len() > TEAM_MEMBERS_MAX {
-            return Err(TeamError::TooManyMembers { limit: TEAM_MEMBERS_MAX });
+            return Err(TeamError::TooManyMembers {
+                limit: TEAM_MEMBERS_MAX,
+            });
         }
         let added: Vec<_> = wanted.difference(&self.members).copied().collect();
         let removed: Vec<_> = self.members.difference(wanted).copied().collect();
@@ -63,17 +71,31 @@ impl Noun for Team {
             }
             let members: BTreeSet<_> = members.into_iter().collect();
             if members.len() > TEAM_MEMBERS_MAX {
-                return Err(TeamError::TooManyMembers { limit: TEAM_MEMBERS_MAX });
+                return Err(TeamError::TooManyMembers {
+                    limit: TEAM_MEMBERS_MAX,
+                });
             }
             let members = members.into_iter().collect();
-            return Ok(vec![TeamCreated { team, name: checked(&name)?, members }.into()]);
+            return Ok(vec![
+                TeamCreated {
+                    team,
+                    name: checked(&name)?,
+                    members,
+                }
+                .into(),
+            ]);
         }
         let team = self.id.ok_or(TeamError::NotFound)?;
         let mut events = Vec::new();
         match command {
             TeamCommand::CreateTeam { .. } => return Err(TeamError::AlreadyExists),
             TeamCommand::ChangeTeam { name, members } => {
-                if let Some(name) = name.as_deref().map(checked).transpose()?.filter(|name| *name != self.name) {
+                if let Some(name) = name
+                    .as_deref()
+                    .map(checked)
+                    .transpose()?
+                    .filter(|name| *name != self.name)
+                {
                     events.push(TeamRenamed { team, name }.into());
                 }
                 if let Some(members) = members {

@@ -36,7 +36,10 @@ events! {
 
 impl EventData for TeamEvent {
     fn claims(&self) -> Vec<ClaimChange> {
-        let take = |name: &str| ClaimChange::Take { space: TEAM_NAME, value: name.to_lowercase() };
+        let take = |name: &str| ClaimChange::Take {
+            space: TEAM_NAME,
+            value: name.to_lowercase(),
+        };
         match self {
             Self::TeamCreated(e) => vec![take(&e.name)],
             Self::TeamRenamed(e) => vec![ClaimChange::ReleaseAll { space: TEAM_NAME }, take(&e.name)],

@@ -82,14 +82,34 @@ impl Tenant {
 impl Noun for Tenant {
     fn decide(&self, command: TenantCommand) -> Result<Vec<TenantEvent>, TenantError> {
         use TenantCommand as C;
-        if let C::CreateTenant { tenant, slug, name, settings } = command {
+        if let C::CreateTenant {
+            tenant,
+            slug,
+            name,
+            settings,
+        } = command
+        {
             if self.id.is_some() {
                 return Err(TenantError::AlreadyExists);
             }
             check_settings(&settings)?;
-            let slug = text::slug(&slug).map_err(|error| TenantError::Text { field: "slug".into(), error })?;
-            let name = text::name(&name).map_err(|error| TenantError::Text { field: "name".into(), error })?;
-            return Ok(vec![TenantCreated { tenant, slug, name, settings }.into()]);
+            let slug = text::slug(&slug).map_err(|error| TenantError::Text {
+                field: "slug".into(),
+                error,
+            })?;
+            let name = text::name(&name).map_err(|error| TenantError::Text {
+                field: "name".into(),
+                error,
+            })?;
+            return Ok(vec![
+                TenantCreated {
+                    tenant,
+                    slug,
+                    name,
+                    settings,
+                }
+                .into(),
+            ]);
         }
         if self.id.is_none() {
             return Err(TenantError::NotFound);
@@ -97,9 +117,15 @@ impl Noun for Tenant {
         Ok(vec![match command {
             C::CreateTenant { .. } => return Err(TenantError::AlreadyExists),
             C::SuspendTenant { .. } if self.suspended => return Err(TenantError::AlreadySuspended),
-            C::SuspendTenant { reason } => TenantSuspended { reason: words(&reason)? }.into(),
+            C::SuspendTenant { reason } => TenantSuspended {
+                reason: words(&reason)?,
+            }
+            .into(),
             C::ResumeTenant { .. } if !self.suspended => return Err(TenantError::NotSuspended),
-            C::ResumeTenant { reason } => TenantResumed { reason: words(&reason)? }.into(),
+            C::ResumeTenant { reason } => TenantResumed {
+                reason: words(&reason)?,
+            }
+            .into(),
             C::RequestTenantDeletion { at, purge_at } => match self.purge_at {
                 Some(purge_at) => return Err(TenantError::DeletionRequested { purge_at }),
                 None if purge_at < at + GRACE => return Err(TenantError::GraceTooShort),
@@ -108,28 +134,53 @@ impl Noun for Tenant {
             C::CancelTenantDeletion { .. } if self.purge_at.is_none() => {
                 return Err(TenantError::NoDeletionRequested);
             }
-            C::CancelTenantDeletion { reason } => TenantDeletionCancelled { reason: words(&reason)? }.into(),
+            C::CancelTenantDeletion { reason } => TenantDeletionCancelled {
+                reason: words(&reason)?,
+            }
+            .into(),
             C::ChangeSettings { settings } if *settings == self.settings => return Ok(Vec::new()),
             C::ChangeSettings { settings } => {
                 check_settings(&settings)?;
                 SettingsChanged { settings }.into()
             }
             C::ChangeKeySet { version, .. } if version != self.key_set + 1 => {
-                return Err(TenantError::Version { field: "version", wanted: self.key_set + 1 });
+                return Err(TenantError::Version {
+                    field: "version",
+                    wanted: self.key_set + 1,
+                });
             }
-            C::ChangeKeySet { version, purpose, active, withdrawn } => {
-                KeySetChanged { version, purpose, active, withdrawn }.into()
+            C::ChangeKeySet {
+                version,
+                purpose,
+                active,
+                withdrawn,
+            } => KeySetChanged {
+                version,
+                purpose,
+                active,
+                withdrawn,
             }
+            .into(),
             C::RestoreLog { epoch, .. } if epoch != self.epoch + 1 => {
-                return Err(TenantError::Version { field: "epoch", wanted: u64::from(self.epoch) + 1 });
+                return Err(TenantError::Version {
+                    field: "epoch",
+                    wanted: u64::from(self.epoch) + 1,
+                });
             }
-            C::RestoreLog { epoch, reason } => LogRestored { epoch, reason: words(&reason)? }.into(),
+            C::RestoreLog { epoch, reason } => LogRestored {
+                epoch,
+                reason: words(&reason)?,
+            }
+            .into(),
         }])
     }
 }
 
 fn words(reason: &str) -> Result<String, TenantError> {
-    text::free_text(reason, 0).map_err(|error| TenantError::Text { field: "reason".into(), error })
+    text::free_text(reason, 0).map_err(|error| TenantError::Text {
+        field: "reason".into(),
+        error,
+    })
 }
 
 fn check_settings(settings: &Settings) -> Result<(), TenantError> {
@@ -139,16 +190,30 @@ fn check_settings(settings: &Settings) -> Result<(), TenantError> {
         most,
     })?;
     if !(1..=4_096).contains(&settings.justification_min) {
-        return Err(TenantError::OutOfRange { field: "settings.justificationMin".into(), least: 1, most: 4_096 });
+        return Err(TenantError::OutOfRange {
+            field: "settings.justificationMin".into(),
+            least: 1,
+            most: 4_096,
+        });
     }
     if settings.default_approvers.len() > 200 {
-        return Err(TenantError::OutOfRange { field: "settings.defaultApprovers".into(), least: 0, most: 200 });
+        return Err(TenantError::OutOfRange {
+            field: "settings.defaultApprovers".into(),
+            least: 0,
+            most: 200,
+        });
     }
     if let Some(address) = &settings.reply_to {
-        text::email(address).map_err(|error| TenantError::Text { field: "settings.replyTo".into(), error })?;
+        text::email(address).map_err(|error| TenantError::Text {
+            field: "settings.replyTo".into(),
+            error,
+        })?;
     }
-    if let Some(problem) = crate::engine::validate_baseline(&settings.baseline).into_iter().next() {
-        return Err(TenantError::Baseline { field: format!("settings.{}", problem.field), message: problem.message });
+    if let Some(problem) = policy_engine::validate::baseline(&settings.baseline).into_iter().next() {
+        return Err(TenantError::Baseline {
+            field: format!("settings.{}", problem.field),
+            message: problem.message,
+        });
     }
     Ok(())
 }

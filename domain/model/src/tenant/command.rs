@@ -1,7 +1,7 @@
 //! What can be asked of a tenant, and its settings.
 
 use formats::{TenantId, Timestamp};
-use crate::engine::Baseline;
+use policy_engine::Baseline;
 use serde::{Deserialize, Serialize};
 
 use crate::request::{Approver, Windows};
@@ -53,7 +53,12 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq)]
 pub enum TenantCommand {
     /// Make the tenant: the first command of its log.
-    CreateTenant { tenant: TenantId, slug: String, name: String, settings: Box<Settings> },
+    CreateTenant {
+        tenant: TenantId,
+        slug: String,
+        name: String,
+        settings: Box<Settings>,
+    },
     /// Stop its doors.
     SuspendTenant { reason: String },
     /// Open them again.
@@ -65,7 +70,12 @@ pub enum TenantCommand {
     /// Replace the settings.
     ChangeSettings { settings: Box<Settings> },
     /// Note a new version of the key set.
-    ChangeKeySet { version: u64, purpose: String, active: Option<String>, withdrawn: Vec<String> },
+    ChangeKeySet {
+        version: u64,
+        purpose: String,
+        active: Option<String>,
+        withdrawn: Vec<String>,
+    },
     /// Note that the log was restored to an earlier point.
     RestoreLog { epoch: u32, reason: String },
 }

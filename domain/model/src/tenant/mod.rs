@@ -7,8 +7,8 @@ mod event;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::*;
 pub(crate) use aggregate::check_windows;
+pub use aggregate::*;
 pub use command::*;
 pub use error::*;
 pub use event::*;

@@ -71,13 +71,29 @@ fn checked<T>(field: &'static str, result: Result<T, text::TextError>) -> Result
 impl Noun for User {
     fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
         use UserCommand as C;
-        if let C::CreateUser { user, person, email, name, source } = command {
+        if let C::CreateUser {
+            user,
+            person,
+            email,
+            name,
+            source,
+        } = command
+        {
             if self.person.is_some() {
                 return Err(UserError::AlreadyExists);
             }
             let email = checked("email", text::email(&email))?.into();
             let name = checked("name", text::name(&name))?.into();
-            return Ok(vec![UserCreated { user, person, email, name, source }.into()]);
+            return Ok(vec![
+                UserCreated {
+                    user,
+                    person,
+                    email,
+                    name,
+                    source,
+                }
+                .into(),
+            ]);
         }
         let person = self.person.ok_or(UserError::NotFound)?;
         let user = self.id;
@@ -89,13 +105,22 @@ impl Noun for User {
             C::ChangeUser { email, name } => {
                 let email = checked("email", text::email(&email))?.into();
                 let name = checked("name", text::name(&name))?.into();
-                UserChanged { user, person, email, name }.into()
+                UserChanged {
+                    user,
+                    person,
+                    email,
+                    name,
+                }
+                .into()
             }
             C::DisableUser { .. } if self.disabled => return Err(UserError::Disabled),
             C::DisableUser { is_owner: true, .. } => return Err(UserError::OwnerDisabled),
-            C::DisableUser { reason, .. } => {
-                UserDisabled { user, person, reason: checked("reason", text::free_text(&reason, 0))?.into() }.into()
+            C::DisableUser { reason, .. } => UserDisabled {
+                user,
+                person,
+                reason: checked("reason", text::free_text(&reason, 0))?.into(),
             }
+            .into(),
             C::EnableUser if !self.disabled => return Err(UserError::NotDisabled),
             C::EnableUser => UserEnabled { user, person }.into(),
             C::ChangePassword { how } => PasswordChanged { user, person, how }.into(),
@@ -104,7 +129,13 @@ impl Noun for User {
                 return Err(UserError::NotEnrolled { method });
             }
             C::RemoveMfa { method } => MfaRemoved { user, person, method }.into(),
-            C::LockChannel { channel, until } => ChannelLocked { user, person, channel, until }.into(),
+            C::LockChannel { channel, until } => ChannelLocked {
+                user,
+                person,
+                channel,
+                until,
+            }
+            .into(),
             C::SignIn { method } => SignedIn { user, person, method }.into(),
             C::SignOut { sessions: 0 } => return Ok(Vec::new()),
             C::SignOut { sessions } => SignedOut { user, person, sessions }.into(),

@@ -6,7 +6,13 @@ use formats::{PersonId, Timestamp, UserId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserCommand {
     /// Make the account.
-    CreateUser { user: UserId, person: PersonId, email: String, name: String, source: String },
+    CreateUser {
+        user: UserId,
+        person: PersonId,
+        email: String,
+        name: String,
+        source: String,
+    },
     /// Change name or address.
     ChangeUser { email: String, name: String },
     /// Close the account. Owners have to give up the role first (`roles`), so that the last owner stays.

@@ -122,5 +122,12 @@ impl EventData for UserEvent {
 }
 
 fn take(email: &Personal<String>) -> Vec<ClaimChange> {
-    email.get().map(|email| ClaimChange::Take { space: EMAIL, value: email.to_lowercase() }).into_iter().collect()
+    email
+        .get()
+        .map(|email| ClaimChange::Take {
+            space: EMAIL,
+            value: email.to_lowercase(),
+        })
+        .into_iter()
+        .collect()
 }

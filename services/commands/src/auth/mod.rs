@@ -1,0 +1,23 @@
+//! Who is it? Passwords, sessions, one-time codes, keys, agents and mail links.
+//!
+//! Every answer to a wrong credential is the same, in words and in time. Secrets are stored hashed or wrapped
+//! ([`store`]); none reaches the log, a trace or an error.
+
+mod agent;
+mod bearer;
+mod guards;
+mod link;
+mod lockout;
+mod password;
+mod session;
+pub(crate) mod store;
+mod totp;
+
+pub use agent::{AgentAccess, Registered};
+pub use bearer::AccessToken;
+pub(crate) use guards::Guards;
+pub use link::LinkVisit;
+pub use lockout::Channel;
+pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
+pub use session::{Session, SessionInfo, SignIn, SignedIn};
+pub use totp::TotpEnrolment;

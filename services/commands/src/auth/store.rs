@@ -1,0 +1,571 @@
+//! The statements on credentials' state. Times are milliseconds outside and `timestamptz` inside.
+
+use eventstore::TenantTx;
+use formats::{Credential, CredentialKind, EndpointId, SessionId, TenantId, Timestamp, UserId};
+use sqlx::{PgPool, Row, postgres::PgRow, types::time::OffsetDateTime};
+use uuid::Uuid;
+
+use super::Channel;
+use crate::tenants::TenantRow;
+
+type Sql<T> = Result<T, sqlx::Error>;
+
+fn at(row: &PgRow, column: &str) -> Sql<Timestamp> {
+    Ok(Timestamp::from_datetime(row.try_get::<OffsetDateTime, _>(column)?))
+}
+
+fn maybe_at(row: &PgRow, column: &str) -> Sql<Option<Timestamp>> {
+    Ok(row.try_get::<Option<OffsetDateTime>, _>(column)?.map(Timestamp::from_datetime))
+}
+
+// Tenants --------------------------------------------------------------------------------------------------------------
+
+/// A tenant by slug, with its status. The routing table has no row-level security.
+pub(crate) async fn tenant_by_slug(pool: &PgPool, slug: &str) -> Sql<Option<(TenantId, String)>> {
+    let row = sqlx::query("select id, status from tenant where slug = $1").bind(slug).fetch_optional(pool).await?;
+    row.map(|row| Ok((TenantId::from_uuid(row.try_get("id")?), row.try_get("status")?))).transpose()
+}
+
+/// A tenant's status; none where there is no such tenant.
+pub(crate) async fn tenant_status(pool: &PgPool, tenant: TenantId) -> Sql<Option<String>> {
+    sqlx::query_scalar("select status from tenant where id = $1").bind(tenant.uuid()).fetch_optional(pool).await
+}
+
+pub(crate) async fn set_tenant_status(pool: &PgPool, tenant: TenantId, status: &str) -> Sql<()> {
+    sqlx::query("update tenant set status = $2 where id = $1").bind(tenant.uuid()).bind(status).execute(pool).await?;
+    Ok(())
+}
+
+pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
+    let rows = sqlx::query("select id, slug, status, created_at from tenant order by slug limit 10000").fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TenantRow {
+                id: TenantId::from_uuid(row.try_get("id")?),
+                slug: row.try_get("slug")?,
+                status: row.try_get("status")?,
+                created_at: at(row, "created_at")?,
+            })
+        })
+        .collect()
+}
+
+// Passwords ------------------------------------------------------------------------------------------------------------
+
+pub(crate) async fn password(tx: &mut TenantTx, user: UserId) -> Sql<Option<String>> {
+    sqlx::query_scalar("select hash from user_password where tenant_id = $1 and user_id = $2")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .fetch_optional(&mut **tx)
+        .await
+}
+
+pub(crate) async fn set_password(tx: &mut TenantTx, user: UserId, hash: &str, now: Timestamp) -> Sql<()> {
+    sqlx::query(
+        "insert into user_password (tenant_id, user_id, hash, changed_at) values ($1, $2, $3, $4)
+         on conflict (tenant_id, user_id) do update set hash = excluded.hash, changed_at = excluded.changed_at",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(hash)
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+// Sessions -------------------------------------------------------------------------------------------------------------
+
+/// A session as stored.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionRow {
+    pub(crate) id: SessionId,
+    pub(crate) user: UserId,
+    pub(crate) secret_hash: Vec<u8>,
+    pub(crate) method: String,
+    pub(crate) address: Option<String>,
+    pub(crate) agent: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) seen_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) stepped_up_at: Option<Timestamp>,
+}
+
+fn session_row(row: &PgRow) -> Sql<SessionRow> {
+    Ok(SessionRow {
+        id: SessionId::from_uuid(row.try_get("id")?),
+        user: UserId::from_uuid(row.try_get("user_id")?),
+        secret_hash: row.try_get("secret_hash")?,
+        method: row.try_get("method")?,
+        address: row.try_get("address")?,
+        agent: row.try_get("agent")?,
+        created_at: at(row, "created_at")?,
+        seen_at: at(row, "seen_at")?,
+        expires_at: at(row, "expires_at")?,
+        stepped_up_at: maybe_at(row, "stepped_up_at")?,
+    })
+}
+
+pub(crate) async fn add_session(tx: &mut TenantTx, row: &SessionRow) -> Sql<()> {
+    sqlx::query(
+        "insert into session (tenant_id, id, user_id, secret_hash, method, address, agent, created_at, seen_at,
+           expires_at, stepped_up_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(row.id.uuid())
+    .bind(row.user.uuid())
+    .bind(&row.secret_hash)
+    .bind(&row.method)
+    .bind(&row.address)
+    .bind(&row.agent)
+    .bind(row.created_at.to_datetime())
+    .bind(row.seen_at.to_datetime())
+    .bind(row.expires_at.to_datetime())
+    .bind(row.stepped_up_at.map(Timestamp::to_datetime))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// A live session.
+pub(crate) async fn session(tx: &mut TenantTx, id: SessionId, now: Timestamp) -> Sql<Option<SessionRow>> {
+    let row = sqlx::query(
+        "select id, user_id, secret_hash, method, address, agent, created_at, seen_at, expires_at, stepped_up_at
+         from session where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(id.uuid())
+    .bind(now.to_datetime())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.as_ref().map(session_row).transpose()
+}
+
+/// A user's live sessions, newest first, at most 100.
+pub(crate) async fn sessions(tx: &mut TenantTx, user: UserId, now: Timestamp) -> Sql<Vec<SessionRow>> {
+    let rows = sqlx::query(
+        "select id, user_id, secret_hash, method, address, agent, created_at, seen_at, expires_at, stepped_up_at
+         from session where tenant_id = $1 and user_id = $2 and ended_at is null and expires_at > $3
+         order by created_at desc limit 100",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(now.to_datetime())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(session_row).collect()
+}
+
+pub(crate) async fn touch_session(tx: &mut TenantTx, id: SessionId, now: Timestamp, stepped_up: bool) -> Sql<()> {
+    sqlx::query(
+        "update session set seen_at = $3, stepped_up_at = case when $4 then $3 else stepped_up_at end
+         where tenant_id = $1 and id = $2",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(id.uuid())
+    .bind(now.to_datetime())
+    .bind(stepped_up)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn end_session(tx: &mut TenantTx, user: UserId, id: SessionId, now: Timestamp) -> Sql<u64> {
+    let done = sqlx::query(
+        "update session set ended_at = $4 where tenant_id = $1 and id = $2 and user_id = $3 and ended_at is null",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(id.uuid())
+    .bind(user.uuid())
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Ends a user's sessions, but the one that is to stay.
+pub(crate) async fn end_sessions(tx: &mut TenantTx, user: UserId, keep: Option<SessionId>, now: Timestamp) -> Sql<u64> {
+    let done = sqlx::query(
+        "update session set ended_at = $3
+         where tenant_id = $1 and user_id = $2 and ended_at is null and id is distinct from $4",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(now.to_datetime())
+    .bind(keep.map(SessionId::uuid))
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+// One-time codes ---------------------------------------------------------------------------------------------------------
+
+/// A TOTP secret as stored.
+#[derive(Debug)]
+pub(crate) struct TotpRow {
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) confirmed: bool,
+}
+
+pub(crate) async fn totp(tx: &mut TenantTx, user: UserId) -> Sql<Option<TotpRow>> {
+    let row = sqlx::query("select wrapped, confirmed_at is not null as confirmed from totp where tenant_id = $1 and user_id = $2")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(|row| Ok(TotpRow { wrapped: row.try_get("wrapped")?, confirmed: row.try_get("confirmed")? })).transpose()
+}
+
+/// Keeps a secret that is not confirmed yet; a confirmed one stays.
+pub(crate) async fn begin_totp(tx: &mut TenantTx, user: UserId, wrapped: &[u8], now: Timestamp) -> Sql<bool> {
+    let done = sqlx::query(
+        "insert into totp (tenant_id, user_id, wrapped, created_at) values ($1, $2, $3, $4)
+         on conflict (tenant_id, user_id) do update
+           set wrapped = excluded.wrapped, created_at = excluded.created_at, last_step = 0
+           where totp.confirmed_at is null",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(wrapped)
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes a time step, once: of many with the same or an earlier one, none succeeds after the first.
+pub(crate) async fn take_totp_step(tx: &mut TenantTx, user: UserId, step: u64) -> Sql<bool> {
+    let done = sqlx::query("update totp set last_step = $3 where tenant_id = $1 and user_id = $2 and last_step < $3")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(i64::try_from(step).unwrap_or(i64::MAX))
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn confirm_totp(tx: &mut TenantTx, user: UserId, now: Timestamp, codes: &[[u8; 32]]) -> Sql<()> {
+    sqlx::query("update totp set confirmed_at = $3 where tenant_id = $1 and user_id = $2")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(now.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("delete from recovery_code where tenant_id = $1 and user_id = $2")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("insert into recovery_code (tenant_id, user_id, code_hash) select $1, $2, unnest($3::bytea[])")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(codes.iter().map(|code| &code[..]).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn drop_totp(tx: &mut TenantTx, user: UserId) -> Sql<()> {
+    for statement in [
+        "delete from totp where tenant_id = $1 and user_id = $2",
+        "delete from recovery_code where tenant_id = $1 and user_id = $2",
+    ] {
+        sqlx::query(statement).bind(tx.tenant().uuid()).bind(user.uuid()).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn use_recovery_code(tx: &mut TenantTx, user: UserId, hash: &[u8; 32], now: Timestamp) -> Sql<bool> {
+    let done = sqlx::query(
+        "update recovery_code set used_at = $4
+         where tenant_id = $1 and user_id = $2 and code_hash = $3 and used_at is null",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(&hash[..])
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+// Failures -------------------------------------------------------------------------------------------------------------
+
+/// Adds a failure, sweeps those before `since`, and gives the rest, oldest first, at most 100.
+pub(crate) async fn add_failure(
+    tx: &mut TenantTx,
+    user: UserId,
+    channel: Channel,
+    now: Timestamp,
+    since: Timestamp,
+) -> Sql<Vec<Timestamp>> {
+    sqlx::query("delete from auth_failure where tenant_id = $1 and identity = $2 and channel = $3 and failed_at < $4")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(channel.as_str())
+        .bind(since.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("insert into auth_failure (tenant_id, identity, channel, failed_at) values ($1, $2, $3, $4)")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(channel.as_str())
+        .bind(now.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    let rows = sqlx::query(
+        "select failed_at from auth_failure where tenant_id = $1 and identity = $2 and channel = $3
+         order by failed_at desc limit 100",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(channel.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().rev().map(|row| at(row, "failed_at")).collect()
+}
+
+/// Forgets failures since a moment; those before it count towards the day.
+pub(crate) async fn clear_failures(tx: &mut TenantTx, user: UserId, channel: Channel, since: Timestamp) -> Sql<()> {
+    sqlx::query("delete from auth_failure where tenant_id = $1 and identity = $2 and channel = $3 and failed_at >= $4")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(channel.as_str())
+        .bind(since.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn lock(tx: &mut TenantTx, user: UserId, channel: Channel) -> Sql<Option<Timestamp>> {
+    let row = sqlx::query("select until from auth_lock where tenant_id = $1 and identity = $2 and channel = $3")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(channel.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(|row| at(row, "until")).transpose()
+}
+
+pub(crate) async fn set_lock(tx: &mut TenantTx, user: UserId, channel: Channel, until: Timestamp) -> Sql<()> {
+    sqlx::query(
+        "insert into auth_lock (tenant_id, identity, channel, until) values ($1, $2, $3, $4)
+         on conflict (tenant_id, identity, channel) do update set until = greatest(auth_lock.until, excluded.until)",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(channel.as_str())
+    .bind(until.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+// Credentials ------------------------------------------------------------------------------------------------------------
+
+/// A credential that is live: not revoked, not over.
+#[derive(Debug)]
+pub(crate) struct LiveCredential {
+    pub(crate) owner: Uuid,
+    pub(crate) secret_hash: Vec<u8>,
+}
+
+pub(crate) async fn keep_credential(
+    tx: &mut TenantTx,
+    credential: &Credential,
+    owner: Uuid,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> Sql<()> {
+    sqlx::query(
+        "insert into credential (tenant_id, kind, id, secret_hash, owner_id, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(credential.kind.as_str())
+    .bind(credential.id)
+    .bind(&credential.secret.hash()[..])
+    .bind(owner)
+    .bind(now.to_datetime())
+    .bind(expires_at.map(Timestamp::to_datetime))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn forget_credential(tx: &mut TenantTx, kind: CredentialKind, id: Uuid) -> Sql<()> {
+    sqlx::query("delete from credential where tenant_id = $1 and kind = $2 and id = $3")
+        .bind(tx.tenant().uuid())
+        .bind(kind.as_str())
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn revoke_credential(tx: &mut TenantTx, kind: CredentialKind, id: Uuid, now: Timestamp) -> Sql<()> {
+    sqlx::query("update credential set revoked_at = $4 where tenant_id = $1 and kind = $2 and id = $3 and revoked_at is null")
+        .bind(tx.tenant().uuid())
+        .bind(kind.as_str())
+        .bind(id)
+        .bind(now.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn revoke_credentials_of(tx: &mut TenantTx, owner: Uuid, now: Timestamp) -> Sql<()> {
+    sqlx::query("update credential set revoked_at = $3 where tenant_id = $1 and owner_id = $2 and revoked_at is null")
+        .bind(tx.tenant().uuid())
+        .bind(owner)
+        .bind(now.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn credential(
+    tx: &mut TenantTx,
+    kind: CredentialKind,
+    id: Uuid,
+    now: Timestamp,
+) -> Sql<Option<LiveCredential>> {
+    let row = sqlx::query(
+        "select owner_id, secret_hash from credential
+         where tenant_id = $1 and kind = $2 and id = $3 and revoked_at is null
+           and (expires_at is null or expires_at > $4)",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(kind.as_str())
+    .bind(id)
+    .bind(now.to_datetime())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(|row| Ok(LiveCredential { owner: row.try_get("owner_id")?, secret_hash: row.try_get("secret_hash")? }))
+        .transpose()
+}
+
+/// Notes that a credential was used, at most once a minute.
+pub(crate) async fn touch_credential(tx: &mut TenantTx, kind: CredentialKind, id: Uuid, now: Timestamp) -> Sql<()> {
+    sqlx::query(
+        "update credential set used_at = $4
+         where tenant_id = $1 and kind = $2 and id = $3 and (used_at is null or used_at < $4 - interval '1 minute')",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(kind.as_str())
+    .bind(id)
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// When keys of an account were last used.
+pub(crate) async fn last_used(tx: &mut TenantTx, owner: Uuid) -> Sql<Vec<(Uuid, Option<Timestamp>)>> {
+    let rows = sqlx::query("select id, used_at from credential where tenant_id = $1 and owner_id = $2 order by id limit 200")
+        .bind(tx.tenant().uuid())
+        .bind(owner)
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get("id")?, maybe_at(row, "used_at")?))).collect()
+}
+
+// Agents ---------------------------------------------------------------------------------------------------------------
+
+/// Takes an assertion's id, once; sweeps those that are over.
+pub(crate) async fn take_assertion(tx: &mut TenantTx, jti: Uuid, expires_at: Timestamp, now: Timestamp) -> Sql<bool> {
+    sqlx::query("delete from agent_assertion where tenant_id = $1 and expires_at < $2")
+        .bind(tx.tenant().uuid())
+        .bind(now.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    let done = sqlx::query(
+        "insert into agent_assertion (tenant_id, jti, expires_at) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(jti)
+    .bind(expires_at.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes whose endpoint it is, so that an assertion finds its tenant.
+pub(crate) async fn route_endpoint(tx: &mut TenantTx, endpoint: EndpointId) -> Sql<()> {
+    sqlx::query("insert into endpoint_route (endpoint_id, tenant_id) values ($1, $2) on conflict do nothing")
+        .bind(endpoint.uuid())
+        .bind(tx.tenant().uuid())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Whose endpoint it is.
+pub(crate) async fn tenant_of_endpoint(pool: &PgPool, endpoint: EndpointId) -> Sql<Option<TenantId>> {
+    let id: Option<Uuid> = sqlx::query_scalar("select tenant_id from endpoint_route where endpoint_id = $1")
+        .bind(endpoint.uuid())
+        .fetch_optional(pool)
+        .await?;
+    Ok(id.map(TenantId::from_uuid))
+}
+
+/// An MFA session as it is kept.
+#[derive(Debug)]
+pub(crate) struct MfaSessionRow<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) identity: UserId,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) endpoint_user_mac: &'a [u8; 32],
+    pub(crate) action_type: &'a str,
+    pub(crate) request: Option<Uuid>,
+    pub(crate) expires_at: Timestamp,
+}
+
+pub(crate) async fn keep_mfa_session(
+    tx: &mut TenantTx,
+    row: &MfaSessionRow<'_>,
+) -> Sql<()> {
+    sqlx::query(
+        "insert into mfa_session (tenant_id, id, identity, endpoint, endpoint_user_mac, action_type, request_id, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(row.id)
+    .bind(row.identity.uuid())
+    .bind(row.endpoint.uuid())
+    .bind(&row.endpoint_user_mac[..])
+    .bind(row.action_type)
+    .bind(row.request)
+    .bind(row.expires_at.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+// Platform -------------------------------------------------------------------------------------------------------------
+
+pub(crate) async fn platform_credential(pool: &PgPool, id: Uuid) -> Sql<Option<(String, Vec<u8>)>> {
+    let row = sqlx::query("select name, secret_hash from platform_credential where id = $1 and revoked_at is null")
+        .bind(id)
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| Ok((row.try_get("name")?, row.try_get("secret_hash")?))).transpose()
+}
+
+pub(crate) async fn add_platform_credential(
+    pool: &PgPool,
+    id: Uuid,
+    name: &str,
+    secret_hash: &[u8; 32],
+    now: Timestamp,
+) -> Sql<()> {
+    sqlx::query("insert into platform_credential (id, name, secret_hash, created_at) values ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(name)
+        .bind(&secret_hash[..])
+        .bind(now.to_datetime())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
