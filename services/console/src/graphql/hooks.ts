@@ -1,0 +1,124 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { type AnyVariables, type UseQueryArgs, useMutation, useQuery, useSubscription } from "urql";
+import type { TypedDocumentString } from "../gql/graphql";
+import { useToast } from "../parts/toasts";
+import { useLine } from "./line";
+import { type Problem, problemOf } from "./problem";
+
+/** Between two looks at the server while no subscription is open, in milliseconds. */
+const ASK_AGAIN = 12_000;
+
+export interface Loaded<Data> {
+  data: Data | undefined;
+  problem: Problem | undefined;
+  /** True while there is nothing to show yet. */
+  loading: boolean;
+  reload: () => void;
+}
+
+/**
+ * A query for a page. `names` lists object types the answer may hold later although it holds none now, so that a
+ * mutation which makes the first one refreshes an empty list.
+ */
+export function useLook<Data, Variables extends AnyVariables>(
+  query: TypedDocumentString<Data, Variables>,
+  variables: Variables,
+  options: { names?: string[]; pause?: boolean } = {},
+): Loaded<Data> {
+  const names = options.names?.join(",");
+  const [context] = useState(() => ({
+    requestPolicy: "cache-and-network" as const,
+    ...(names ? { additionalTypenames: names.split(",") } : {}),
+  }));
+  const [result, run] = useQuery<Data, Variables>({
+    query: String(query),
+    variables,
+    context,
+    pause: options.pause ?? false,
+  } as UseQueryArgs<Variables, Data>);
+  const reload = useCallback(() => run({ ...context, requestPolicy: "network-only" }), [run, context]);
+  return {
+    data: result.data,
+    problem: result.error && !result.data ? problemOf(result.error) : undefined,
+    loading: !result.data && !result.error,
+    reload,
+  };
+}
+
+/** Runs `onChange` when the subscription says so; asks regularly while the subscription cannot be kept open. */
+export function useLive<Data>(
+  subscription: TypedDocumentString<Data, Record<string, never>>,
+  onChange: (data: Data | undefined) => void,
+): void {
+  const line = useLine();
+  const act = useRef(onChange);
+  act.current = onChange;
+  const [{ data }] = useSubscription<Data>({ query: String(subscription), variables: {} });
+  useEffect(() => {
+    if (data) act.current(data);
+  }, [data]);
+  const wasLive = useRef(false);
+  useEffect(() => {
+    if (line === "live") {
+      // What happened between the first look and the open line is caught up with once.
+      if (!wasLive.current) act.current(undefined);
+      wasLive.current = true;
+      return;
+    }
+    wasLive.current = false;
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") act.current(undefined);
+    }, ASK_AGAIN);
+    return () => clearInterval(timer);
+  }, [line]);
+}
+
+export interface Act<Data, Variables> {
+  /** Resolves to the data, or to undefined where the server refused; the reason is then in `problem`. */
+  run: (variables: Variables) => Promise<Data | undefined>;
+  running: boolean;
+  problem: Problem | undefined;
+  clear: () => void;
+}
+
+/**
+ * A mutation. The same input sent again after a lost connection carries the same `Idempotency-Key`, so that it takes
+ * effect once.
+ */
+export function useAct<Data, Variables extends AnyVariables>(
+  mutation: TypedDocumentString<Data, Variables>,
+  success?: string,
+): Act<Data, Variables> {
+  const [, execute] = useMutation<Data, Variables>(String(mutation));
+  const [running, setRunning] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  const toast = useToast();
+  const unanswered = useRef<{ input: string; key: string } | undefined>(undefined);
+  const run = useCallback(
+    async (variables: Variables) => {
+      const input = JSON.stringify(variables);
+      const key = unanswered.current?.input === input ? unanswered.current.key : freshKey();
+      unanswered.current = { input, key };
+      setRunning(true);
+      setProblem(undefined);
+      const result = await execute(variables, { idempotencyKey: key } as never);
+      setRunning(false);
+      if (result.error) {
+        const found = problemOf(result.error);
+        if (found.code !== "NETWORK") unanswered.current = undefined;
+        setProblem(found);
+        return undefined;
+      }
+      unanswered.current = undefined;
+      if (success) toast(success);
+      return result.data;
+    },
+    [execute, success, toast],
+  );
+  return { run, running, problem, clear: useCallback(() => setProblem(undefined), []) };
+}
+
+/** 128 random bits; `crypto.randomUUID` is missing outside secure contexts. */
+function freshKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

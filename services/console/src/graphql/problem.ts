@@ -1,0 +1,65 @@
+import type { CombinedError } from "urql";
+
+/** One refused field of an input, as `extensions.problems` and `validatePolicy` give it. */
+export interface FieldProblem {
+  field: string;
+  code: string;
+  message: string;
+}
+
+/** What went wrong, in a form that every page can show. */
+export interface Problem {
+  code: string;
+  message: string;
+  fields: FieldProblem[];
+}
+
+/** Codes whose own message is for programs; people get these words. */
+const words: Record<string, string> = {
+  NETWORK: "The server could not be reached. Check the connection and try again.",
+  UNAUTHENTICATED: "Your session has ended. Sign in again.",
+  FORBIDDEN: "Your roles do not allow this.",
+  INTERNAL: "Something went wrong on the server. It has been logged; try again in a moment.",
+  DIGEST_MISMATCH: "The action shown here is not the one on the server. Load the page again and look at it once more.",
+};
+
+/** Reads a failed GraphQL answer. The first error decides the code; problems of all fields are collected. */
+export function problemOf(error: CombinedError): Problem {
+  if (error.networkError && error.graphQLErrors.length === 0) {
+    const status = (error.response as Response | undefined)?.status;
+    if (status === 401) return { code: "UNAUTHENTICATED", message: words.UNAUTHENTICATED as string, fields: [] };
+    return { code: "NETWORK", message: words.NETWORK as string, fields: [] };
+  }
+  const fields: FieldProblem[] = [];
+  for (const each of error.graphQLErrors) {
+    const extensions = each.extensions ?? {};
+    if (Array.isArray(extensions.problems)) {
+      for (const problem of extensions.problems as Partial<FieldProblem>[]) {
+        fields.push({
+          field: trimField(String(problem.field ?? "")),
+          code: String(problem.code ?? ""),
+          message: String(problem.message ?? ""),
+        });
+      }
+    } else if (typeof extensions.field === "string") {
+      fields.push({ field: trimField(extensions.field), code: String(extensions.code ?? ""), message: each.message });
+    }
+  }
+  const first = error.graphQLErrors[0];
+  const code = typeof first?.extensions?.code === "string" ? first.extensions.code : "INTERNAL";
+  return { code, message: words[code] ?? first?.message ?? (words.INTERNAL as string), fields };
+}
+
+/** Inputs are named from inside: `input.document.times[0].to` is shown at `times[0].to`. */
+export function trimField(field: string): string {
+  return field.replace(/^input\./, "").replace(/^document\./, "");
+}
+
+/** The message for a field, or for anything below it. */
+export function messageFor(problems: readonly FieldProblem[], field: string): string | undefined {
+  const found = problems.filter(
+    (problem) =>
+      problem.field === field || problem.field.startsWith(`${field}.`) || problem.field.startsWith(`${field}[`),
+  );
+  return found.length > 0 ? found.map((problem) => problem.message).join(" ") : undefined;
+}

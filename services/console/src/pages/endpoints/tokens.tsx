@@ -1,0 +1,144 @@
+import { Button, NativeSelect, NumberInput, TextInput } from "@mantine/core";
+import { type ReactNode, useState } from "react";
+import { graphql } from "../../gql";
+import type { OperatingSystem } from "../../gql/graphql";
+import { useAct } from "../../graphql/hooks";
+import { messageFor } from "../../graphql/problem";
+import { Copy } from "../../parts/copy";
+import { Note, ProblemNote } from "../../parts/states";
+import { spell } from "../../parts/tags";
+
+const IssueAct = graphql(`
+  mutation IssueRegistrationToken($input: IssueRegistrationTokenInput!) {
+    issueRegistrationToken(input: $input) { secret registrationToken { id } deploymentGroup { id } position }
+  }
+`);
+const PackageAct = graphql(`
+  mutation CreateDeploymentPackage($input: CreateDeploymentPackageInput!) {
+    createDeploymentPackage(input: $input) { fileName content registrationToken { id } deploymentGroup { id } position }
+  }
+`);
+
+/** When a token made now ends, as the server wants it; null for never. */
+function expiry(days: string): string | null {
+  return days === "" ? null : new Date(Date.now() + Number(days) * 86_400_000).toISOString();
+}
+
+function Limits({ days, setDays, most, setMost, error }: { days: string; setDays: (value: string) => void; most: number | ""; setMost: (value: number | "") => void; error: (field: string) => string | undefined }) {
+  return (
+    <div className="fields">
+      <NativeSelect
+        label="Valid for"
+        value={days}
+        error={error("expiresAt")}
+        onChange={(event) => setDays(event.currentTarget.value)}
+        data={[
+          { value: "1", label: "1 day" },
+          { value: "7", label: "7 days" },
+          { value: "30", label: "30 days" },
+          { value: "90", label: "90 days" },
+          { value: "", label: "Without end" },
+        ]}
+      />
+      <NumberInput label="Machines at most" placeholder="Unlimited" min={1} allowDecimal={false} value={most} error={error("maximumRegistrations")} onChange={(value) => setMost(typeof value === "number" ? value : "")} />
+    </div>
+  );
+}
+
+export function TokenForm({ deploymentGroupId, onDone }: { deploymentGroupId: string; onDone: () => void }) {
+  const [label, setLabel] = useState("");
+  const [days, setDays] = useState("7");
+  const [most, setMost] = useState<number | "">("");
+  const [secret, setSecret] = useState<string>();
+  const issue = useAct(IssueAct);
+  const error = (field: string) => messageFor(issue.problem?.fields ?? [], field);
+  if (secret !== undefined) {
+    return (
+      <Once onDone={onDone} action={<Copy text={secret} label="Copy the token" />}>
+        <div className="secret">{secret}</div>
+      </Once>
+    );
+  }
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void issue
+          .run({ input: { deploymentGroupId, label: label.trim(), expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } })
+          .then((data) => data && setSecret(data.issueRegistrationToken.secret ?? ""));
+      }}
+    >
+      <TextInput label="Label" required placeholder="Laptops of the Lisbon office" value={label} error={error("label")} onChange={(event) => setLabel(event.currentTarget.value)} />
+      <Limits days={days} setDays={setDays} most={most} setMost={setMost} error={error} />
+      <ProblemNote problem={issue.problem} />
+      <div className="row row--end">
+        <Button type="submit" loading={issue.running}>
+          Issue token
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+export function PackageForm({ deploymentGroupId, onDone }: { deploymentGroupId: string; onDone: () => void }) {
+  const [os, setOs] = useState<OperatingSystem>("WINDOWS");
+  const [days, setDays] = useState("7");
+  const [most, setMost] = useState<number | "">("");
+  const [made, setMade] = useState<{ fileName: string; content: string }>();
+  const create = useAct(PackageAct);
+  const error = (field: string) => messageFor(create.problem?.fields ?? [], field);
+  if (made) {
+    return (
+      <Once
+        onDone={onDone}
+        action={
+          <Button variant="default" component="a" href={`data:application/json;charset=utf-8,${encodeURIComponent(made.content)}`} download={made.fileName}>
+            Save {made.fileName}
+          </Button>
+        }
+      >
+        <div className="code-block">
+          <pre>{made.content}</pre>
+        </div>
+      </Once>
+    );
+  }
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void create
+          .run({ input: { deploymentGroupId, os, expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } })
+          .then((data) => data && setMade({ fileName: data.createDeploymentPackage.fileName, content: data.createDeploymentPackage.content ?? "" }));
+      }}
+    >
+      <p className="soft">One file with the installer's address, the server, the organisation's root key and a token minted for it.</p>
+      <NativeSelect label="System" value={os} onChange={(event) => setOs(event.currentTarget.value as OperatingSystem)} data={(["WINDOWS", "MACOS", "LINUX"] as const).map((value) => ({ value, label: spell(value) }))} />
+      <Limits days={days} setDays={setDays} most={most} setMost={setMost} error={error} />
+      <ProblemNote problem={create.problem} />
+      <div className="row row--end">
+        <Button type="submit" loading={create.running}>
+          Create package
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+/** A secret that is shown this once. */
+function Once({ children, action, onDone }: { children: ReactNode; action: ReactNode; onDone: () => void }) {
+  return (
+    <div className="stack">
+      <Note tone="warn" title="Keep it now">
+        It is shown this once; the server keeps only its hash.
+      </Note>
+      {children}
+      <div className="row row--between">
+        {action}
+        <Button onClick={onDone}>Done</Button>
+      </div>
+    </div>
+  );
+}

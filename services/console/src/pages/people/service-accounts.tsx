@@ -1,0 +1,217 @@
+import { Button, Checkbox, TextInput } from "@mantine/core";
+import { useState } from "react";
+import { graphql } from "../../gql";
+import { useAct, useLook } from "../../graphql/hooks";
+import { messageFor } from "../../graphql/problem";
+import { Confirm } from "../../parts/confirm";
+import { Copy } from "../../parts/copy";
+import { Dialog } from "../../parts/dialog";
+import { Card } from "../../parts/page";
+import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { Tag } from "../../parts/tags";
+import { When } from "../../parts/time";
+import { can, useViewer } from "../../shell/viewer";
+import { PeopleFrame } from "./frame";
+
+const AccountsLook = graphql(`
+  query ServiceAccounts {
+    serviceAccounts {
+      id name description createdAt
+      apiKeys { id label scopes createdAt expiresAt lastUsedAt revokedAt }
+    }
+  }
+`);
+const CreateAct = graphql(`
+  mutation CreateServiceAccount($input: CreateServiceAccountInput!) {
+    createServiceAccount(input: $input) { serviceAccount { id } position }
+  }
+`);
+const IssueAct = graphql(`
+  mutation IssueApiKey($input: IssueApiKeyInput!) {
+    issueApiKey(input: $input) { secret apiKey { id } serviceAccount { id apiKeys { id } } position }
+  }
+`);
+const RevokeAct = graphql(`
+  mutation RevokeApiKey($input: RevokeApiKeyInput!) {
+    revokeApiKey(input: $input) { apiKey { id revokedAt } position }
+  }
+`);
+
+const scopes = ["requests:read", "requests:submit", "requests:decide", "policies:read", "policies:write", "people:read", "people:write", "fleet:read", "fleet:write", "settings:read", "settings:write", "audit:read"];
+
+export function ServiceAccounts() {
+  const changes = can(useViewer(), "administer");
+  const look = useLook(AccountsLook, {}, { names: ["ServiceAccount", "ApiKey"] });
+  const [creating, setCreating] = useState(false);
+  const [issuing, setIssuing] = useState<{ id: string; name: string }>();
+  const [revoking, setRevoking] = useState<{ id: string; label: string }>();
+  const revoke = useAct(RevokeAct, "The key is revoked");
+  const create = changes && <Button onClick={() => setCreating(true)}>New service account</Button>;
+  return (
+    <PeopleFrame title="Service accounts" about="Programs that use the API, each with keys of its own and no more rights than their scopes." actions={create}>
+      <Ready look={look}>
+        {({ serviceAccounts }) =>
+          serviceAccounts.length === 0 ? (
+            <Card flush>
+              <Empty title="There are no service accounts yet" action={create} />
+            </Card>
+          ) : (
+            <div className="stack">
+              {serviceAccounts.map((account) => (
+                <Card
+                  key={account.id}
+                  title={account.name}
+                  flush
+                  actions={
+                    changes && (
+                      <Button size="xs" variant="default" onClick={() => setIssuing(account)}>
+                        Issue a key…
+                      </Button>
+                    )
+                  }
+                >
+                  {account.description && <p className="card__lead soft">{account.description}</p>}
+                  {account.apiKeys.length === 0 ? (
+                    <Empty title="No keys yet" />
+                  ) : (
+                    <Table
+                      caption={`Keys of ${account.name}`}
+                      rows={account.apiKeys}
+                      rowKey={(row) => row.id}
+                      columns={[
+                        { label: "Key", bare: true, cell: (row) => <span className="table__main">{row.label}</span> },
+                        {
+                          label: "Scopes",
+                          cell: (row) => (
+                            <span className="chips">
+                              {row.scopes.map((scope) => (
+                                <span className="chip" key={scope}>
+                                  {scope}
+                                </span>
+                              ))}
+                            </span>
+                          ),
+                        },
+                        { label: "Used", cell: (row) => (row.lastUsedAt ? <When at={row.lastUsedAt} /> : <span className="soft">Never</span>) },
+                        { label: "Expires", cell: (row) => (row.expiresAt ? <When at={row.expiresAt} /> : <span className="soft">Never</span>) },
+                        {
+                          label: "",
+                          cell: (row) =>
+                            row.revokedAt ? (
+                              <Tag tone="bad">Revoked</Tag>
+                            ) : (
+                              changes && (
+                                <div className="row row--end">
+                                  <Button size="compact-sm" variant="default" aria-label={`Revoke ${row.label}`} onClick={() => setRevoking(row)}>
+                                    Revoke
+                                  </Button>
+                                </div>
+                              )
+                            ),
+                        },
+                      ]}
+                    />
+                  )}
+                </Card>
+              ))}
+            </div>
+          )
+        }
+      </Ready>
+      <Dialog open={creating} onClose={() => setCreating(false)} title="New service account">
+        <AccountForm onDone={() => setCreating(false)} />
+      </Dialog>
+      <Dialog open={issuing !== undefined} onClose={() => setIssuing(undefined)} title={`A key for ${issuing?.name ?? ""}`}>
+        {issuing && <KeyForm serviceAccountId={issuing.id} onDone={() => setIssuing(undefined)} />}
+      </Dialog>
+      {revoking && (
+        <Confirm
+          open
+          onClose={() => setRevoking(undefined)}
+          title={`Revoke “${revoking.label}”?`}
+          action="Revoke"
+          dangerous
+          running={revoke.running}
+          problem={revoke.problem}
+          onConfirm={() => void revoke.run({ input: { apiKeyId: revoking.id } }).then((done) => done && setRevoking(undefined))}
+        >
+          Programs that use it are refused from their next call on.
+        </Confirm>
+      )}
+    </PeopleFrame>
+  );
+}
+
+function AccountForm({ onDone }: { onDone: () => void }) {
+  const [name, setName] = useState("");
+  const [description, setDescription] = useState("");
+  const create = useAct(CreateAct, "The service account is created");
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void create.run({ input: { name: name.trim(), description } }).then((done) => done && onDone());
+      }}
+    >
+      <TextInput label="Name" required value={name} error={messageFor(create.problem?.fields ?? [], "name")} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput label="What it is for" value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+      <ProblemNote problem={create.problem} />
+      <div className="row row--end">
+        <Button type="submit" loading={create.running}>
+          Create
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+function KeyForm({ serviceAccountId, onDone }: { serviceAccountId: string; onDone: () => void }) {
+  const [label, setLabel] = useState("");
+  const [chosen, setChosen] = useState<string[]>([]);
+  const [until, setUntil] = useState("");
+  const [secret, setSecret] = useState<string>();
+  const issue = useAct(IssueAct);
+  if (secret !== undefined) {
+    return (
+      <div className="stack">
+        <Note tone="warn" title="Copy it now">
+          It is shown this once; the server keeps only its hash.
+        </Note>
+        <div className="secret">{secret}</div>
+        <div className="row row--between">
+          <Copy text={secret} label="Copy the key" />
+          <Button onClick={onDone}>Done</Button>
+        </div>
+      </div>
+    );
+  }
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void issue
+          .run({ input: { serviceAccountId, label: label.trim(), scopes: chosen, expiresAt: until ? new Date(`${until}T00:00:00Z`).toISOString() : null } })
+          .then((data) => data && setSecret(data.issueApiKey.secret ?? ""));
+      }}
+    >
+      <TextInput label="Label" required placeholder="Ticket system, production" value={label} onChange={(event) => setLabel(event.currentTarget.value)} />
+      <Checkbox.Group label="Scopes" value={chosen} error={messageFor(issue.problem?.fields ?? [], "scopes")} onChange={setChosen}>
+        <div className="fields checks">
+          {scopes.map((scope) => (
+            <Checkbox key={scope} value={scope} label={<span className="mono">{scope}</span>} />
+          ))}
+        </div>
+      </Checkbox.Group>
+      <TextInput label="Expires" description="Leave empty for never" type="date" value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
+      <ProblemNote problem={issue.problem} />
+      <div className="row row--end">
+        <Button type="submit" loading={issue.running} disabled={chosen.length === 0}>
+          Issue key
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,165 @@
+import { Button, MultiSelect, TextInput } from "@mantine/core";
+import { useState } from "react";
+import { graphql } from "../../gql";
+import type { TeamsQuery } from "../../gql/graphql";
+import { useAct, useLook } from "../../graphql/hooks";
+import { messageFor } from "../../graphql/problem";
+import { Confirm } from "../../parts/confirm";
+import { Dialog } from "../../parts/dialog";
+import { Card } from "../../parts/page";
+import { Empty, ProblemNote, Ready } from "../../parts/states";
+import { Table } from "../../parts/table";
+import { Tag } from "../../parts/tags";
+import { can, useViewer } from "../../shell/viewer";
+import { PeopleFrame } from "./frame";
+
+const TeamsLook = graphql(`
+  query Teams {
+    teams { id name description managed createdAt members { id name email } }
+  }
+`);
+const MembersLook = graphql(`
+  query TeamChoices {
+    users(filter: { statuses: [ACTIVE, INVITED] }, first: 200) { nodes { id name email } }
+  }
+`);
+const CreateAct = graphql(`
+  mutation CreateTeam($input: CreateTeamInput!) {
+    createTeam(input: $input) { team { id } position }
+  }
+`);
+const ChangeAct = graphql(`
+  mutation ChangeTeam($input: ChangeTeamInput!) {
+    changeTeam(input: $input) { team { id name description members { id } } position }
+  }
+`);
+const DeleteAct = graphql(`
+  mutation DeleteTeam($input: DeleteTeamInput!) {
+    deleteTeam(input: $input) { team { id } position }
+  }
+`);
+
+type Team = TeamsQuery["teams"][number];
+
+export function Teams() {
+  const changes = can(useViewer(), "administer");
+  const look = useLook(TeamsLook, {}, { names: ["Team"] });
+  const [editing, setEditing] = useState<Team | "new">();
+  const [deleting, setDeleting] = useState<Team>();
+  const remove = useAct(DeleteAct, "The team is deleted");
+  const create = changes && <Button onClick={() => setEditing("new")}>New team</Button>;
+  return (
+    <PeopleFrame title="Teams" about="Groups of users that approval rules can ask." actions={create}>
+      <Card flush>
+        <Ready look={look}>
+          {({ teams }) =>
+            teams.length === 0 ? (
+              <Empty title="There are no teams yet" action={create}>
+                Approval rules may name people one by one; teams keep them short.
+              </Empty>
+            ) : (
+              <Table
+                caption="Teams"
+                rows={teams}
+                rowKey={(row) => row.id}
+                columns={[
+                  {
+                    label: "Name",
+                    bare: true,
+                    cell: (row) => (
+                      <div>
+                        <span className="row">
+                          <span className="table__main">{row.name}</span>
+                          {row.managed && <Tag tone="info">Identity provider</Tag>}
+                        </span>
+                        <div className="soft small">{row.description}</div>
+                      </div>
+                    ),
+                  },
+                  {
+                    label: "Members",
+                    cell: (row) => row.members.map((member) => member.name ?? member.email ?? member.id).join(", ") || <span className="soft">Nobody</span>,
+                  },
+                  ...(changes
+                    ? [
+                        {
+                          label: "",
+                          cell: (row: Team) =>
+                            !row.managed && (
+                              <div className="row row--end">
+                                <Button size="compact-sm" variant="default" aria-label={`Edit ${row.name}`} onClick={() => setEditing(row)}>
+                                  Edit
+                                </Button>
+                                <Button size="compact-sm" variant="default" aria-label={`Delete ${row.name}`} onClick={() => setDeleting(row)}>
+                                  Delete
+                                </Button>
+                              </div>
+                            ),
+                        },
+                      ]
+                    : []),
+                ]}
+              />
+            )
+          }
+        </Ready>
+      </Card>
+      <Dialog open={editing !== undefined} onClose={() => setEditing(undefined)} title={editing === "new" ? "New team" : "Edit team"}>
+        {editing && <TeamForm old={editing === "new" ? undefined : editing} onDone={() => setEditing(undefined)} />}
+      </Dialog>
+      {deleting && (
+        <Confirm
+          open
+          onClose={() => setDeleting(undefined)}
+          title={`Delete “${deleting.name}”?`}
+          action="Delete"
+          dangerous
+          running={remove.running}
+          problem={remove.problem}
+          onConfirm={() => void remove.run({ input: { teamId: deleting.id } }).then((done) => done && setDeleting(undefined))}
+        >
+          Approval rules that name it ask the others they name, or administrators.
+        </Confirm>
+      )}
+    </PeopleFrame>
+  );
+}
+
+function TeamForm({ old, onDone }: { old: Team | undefined; onDone: () => void }) {
+  const people = useLook(MembersLook, {}, { names: ["User"] });
+  const [name, setName] = useState(old?.name ?? "");
+  const [description, setDescription] = useState(old?.description ?? "");
+  const [memberIds, setMembers] = useState(old?.members.map((member) => member.id) ?? []);
+  const create = useAct(CreateAct, "The team is saved");
+  const change = useAct(ChangeAct, "The team is saved");
+  const problem = create.problem ?? change.problem;
+  const error = (field: string) => messageFor(problem?.fields ?? [], field);
+  const known = new Map([...(old?.members ?? []), ...(people.data?.users.nodes ?? [])].map((user) => [user.id, user.name ?? user.email ?? user.id]));
+  const save = async () => {
+    const common = { name: name.trim(), description, memberIds };
+    const done = old ? await change.run({ input: { teamId: old.id, ...common } }) : await create.run({ input: common });
+    if (done) onDone();
+  };
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput label="Description" value={description} error={error("description")} onChange={(event) => setDescription(event.currentTarget.value)} />
+      <MultiSelect label="Members" searchable value={memberIds} error={error("memberIds")} onChange={setMembers} data={[...known].map(([value, label]) => ({ value, label }))} />
+      <ProblemNote problem={problem} />
+      <div className="row row--end">
+        <Button variant="default" onClick={onDone}>
+          Cancel
+        </Button>
+        <Button type="submit" loading={create.running || change.running}>
+          Save team
+        </Button>
+      </div>
+    </form>
+  );
+}

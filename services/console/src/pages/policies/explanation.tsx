@@ -1,0 +1,79 @@
+import { Link } from "react-router";
+import { graphql } from "../../gql";
+import type { ExplanationPartsFragment } from "../../gql/graphql";
+import { Facts } from "../../parts/page";
+import { Note } from "../../parts/states";
+import { OutcomeTag, PolicyTag, spell, Tag } from "../../parts/tags";
+import { duration } from "../../parts/time";
+
+export const ExplanationParts = graphql(`
+  fragment ExplanationParts on DecisionExplanation {
+    outcome
+    steps
+    settledBy
+    wouldHave { outcome steps }
+    considered { matched failedField note policy { id name revision status controls policy { id } } }
+    riskLevel
+    accessMinutes
+    mfaAlways
+    messages
+    snapshotVersion
+    same
+  }
+`);
+
+/** Outcome, the rule that settled it, and each policy with the field it failed by. */
+export function Explanation({ explanation }: { explanation: ExplanationPartsFragment }) {
+  return (
+    <div className="stack">
+      {explanation.same === false && (
+        <Note tone="warn" title="It would come out differently today">
+          The engine, run again on the recorded snapshot, gives another answer than the recorded one.
+        </Note>
+      )}
+      <Facts
+        items={[
+          [
+            "Outcome",
+            <span className="row" key="o">
+              <OutcomeTag outcome={explanation.outcome} />
+              {explanation.steps.length > 0 && <span>{explanation.steps.map(spell).join(", then ")}</span>}
+            </span>,
+          ],
+          ["Settled by", explanation.settledBy],
+          [
+            "With monitored policies",
+            explanation.wouldHave && (
+              <span className="row" key="w">
+                <OutcomeTag outcome={explanation.wouldHave.outcome} />
+                {explanation.wouldHave.steps.map(spell).join(", then ")}
+              </span>
+            ),
+          ],
+          ["Risk", explanation.riskLevel],
+          ["Access lasts", explanation.accessMinutes != null && duration(explanation.accessMinutes)],
+          ["One-time code", explanation.mfaAlways && "Asked every time"],
+          ["Messages", explanation.messages.length > 0 && explanation.messages.join(" · ")],
+          ["Snapshot", explanation.snapshotVersion != null && `Version ${explanation.snapshotVersion}`],
+        ]}
+      />
+      {explanation.considered.length > 0 && (
+        <ul className="plain-list stack stack--tight">
+          {explanation.considered.map(({ policy, matched, failedField, note }) => (
+            <li key={policy.id} className="row">
+              <Tag tone={matched ? "info" : "neutral"}>{matched ? "Matched" : "Not matched"}</Tag>
+              {policy.policy ? <Link to={`/policies/${policy.id}`}>{policy.name}</Link> : <span>{policy.name}</span>}
+              <PolicyTag status={policy.status} />
+              {failedField && (
+                <span className="soft small">
+                  by <span className="mono">{failedField}</span>
+                </span>
+              )}
+              {note && <span className="soft small">{note}</span>}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}

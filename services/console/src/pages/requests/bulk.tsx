@@ -1,0 +1,63 @@
+import { Button, TextInput } from "@mantine/core";
+import { useState } from "react";
+import { graphql } from "../../gql";
+import type { BulkDecideMutation, DecisionVerdict } from "../../gql/graphql";
+import { useAct } from "../../graphql/hooks";
+import { Card } from "../../parts/page";
+import { Note, ProblemNote } from "../../parts/states";
+
+const BulkDecideAct = graphql(`
+  mutation BulkDecide($input: BulkDecideInput!) {
+    bulkDecide(input: $input) {
+      results { requestId request { id status } error { code message } }
+      position
+    }
+  }
+`);
+
+/** One decision for all chosen requests. Each succeeds or fails on its own, and the failures are named. */
+export function BulkDecide({ chosen, onDone }: { chosen: ReadonlyMap<string, string>; onDone: () => void }) {
+  const act = useAct(BulkDecideAct);
+  const [comment, setComment] = useState("");
+  const [results, setResults] = useState<BulkDecideMutation["bulkDecide"]["results"]>([]);
+  const decide = async (verdict: DecisionVerdict) => {
+    const data = await act.run({
+      input: {
+        verdict,
+        comment: comment.trim() || null,
+        requests: [...chosen].map(([requestId, digest]) => ({ requestId, digest })),
+      },
+    });
+    if (!data) return;
+    setResults(data.bulkDecide.results);
+    if (data.bulkDecide.results.every((result) => !result.error)) onDone();
+  };
+  const failed = results.filter((result) => result.error);
+  return (
+    <Card title={chosen.size === 1 ? "1 request chosen" : `${chosen.size} requests chosen`} actions={<Button size="xs" variant="default" onClick={onDone}>Choose none</Button>}>
+      <div className="stack">
+        <div className="row row--bottom">
+          <TextInput className="grow" label="Comment for all of them" value={comment} onChange={(event) => setComment(event.currentTarget.value)} />
+          <Button color="pine" loading={act.running} onClick={() => void decide("APPROVED")}>
+            Approve {chosen.size}
+          </Button>
+          <Button color="brick" loading={act.running} onClick={() => void decide("DENIED")}>
+            Deny {chosen.size}
+          </Button>
+        </div>
+        <ProblemNote problem={act.problem} />
+        {failed.length > 0 && (
+          <Note tone="warn" title={`${results.length - failed.length} done, ${failed.length} refused`}>
+            <ul>
+              {failed.map((result) => (
+                <li key={result.requestId}>
+                  <span className="mono">{result.requestId}</span>: {result.error?.message}
+                </li>
+              ))}
+            </ul>
+          </Note>
+        )}
+      </div>
+    </Card>
+  );
+}

@@ -1,0 +1,131 @@
+import { Button, NativeSelect, NumberInput, Textarea } from "@mantine/core";
+import { useState } from "react";
+import { graphql } from "../../gql";
+import { useAct, useLook } from "../../graphql/hooks";
+import { Card } from "../../parts/page";
+import { Note, ProblemNote } from "../../parts/states";
+import { duration } from "../../parts/time";
+import type { RequestView } from "./request";
+
+const ApproveAct = graphql(`
+  mutation Approve($input: ApproveInput!) {
+    approve(input: $input) { request { id status } position }
+  }
+`);
+
+const DenyAct = graphql(`
+  mutation Deny($input: DenyInput!) {
+    deny(input: $input) { request { id status } position }
+  }
+`);
+
+const DecideSettings = graphql(`
+  query DecideSettings {
+    settings { requireDenialComment }
+  }
+`);
+
+/** Why somebody may not decide, by the server's code. */
+const refusals: Record<string, string> = {
+  SELF_APPROVAL: "This is your own request. Somebody else has to decide it.",
+  NOT_ELIGIBLE: "This request is routed to other people.",
+  ALREADY_DECIDED: "You have already decided. More people have to before it takes effect.",
+  EXPIRED: "Its time is over.",
+  FORBIDDEN: "Your roles do not allow deciding.",
+};
+
+/** Windows a grant may be narrowed to, in minutes; those longer than what the request offers are left out. */
+export function narrowings(offered: number): number[] {
+  return [15, 30, 60, 120, 240, 480, 1440].filter((minutes) => minutes < offered);
+}
+
+export function Decide({ request, reload }: { request: RequestView; reload: () => void }) {
+  const approve = useAct(ApproveAct, "Approved");
+  const deny = useAct(DenyAct, "Denied");
+  const settings = useLook(DecideSettings, {});
+  const [comment, setComment] = useState("");
+  const [minutes, setMinutes] = useState("");
+  const [uses, setUses] = useState<number | "">("");
+  const open = request.status === "PENDING" || request.status === "ESCALATED";
+  if (!open) return null;
+  if (!request.viewerCanDecide) {
+    return (
+      <Card title="Decision">
+        <p className="soft">{refusals[request.viewerRefusal ?? ""] ?? "You may read this request, but not decide it."}</p>
+      </Card>
+    );
+  }
+  const problem = approve.problem ?? deny.problem;
+  const common = { requestId: request.id, digest: request.digest, comment: comment.trim() || null };
+  const commentMissing = settings.data?.settings.requireDenialComment === true && comment.trim() === "";
+  const most = request.deadlines.grantUses ?? 1000;
+  // After a refusal the page is out of date: somebody decided, or the time ran out.
+  const settle = (done: unknown) => {
+    if (!done) reload();
+  };
+  return (
+    <Card title="Your decision">
+      <form className="stack" onSubmit={(event) => event.preventDefault()}>
+        <Textarea
+          label="Comment"
+          description={settings.data?.settings.requireDenialComment ? "Needed to deny; the requester reads it" : "The requester reads it"}
+          rows={3}
+          maxLength={4096}
+          value={comment}
+          onChange={(event) => setComment(event.currentTarget.value)}
+        />
+        <div className="fields">
+          <NativeSelect
+            label="Grant lasts"
+            value={minutes}
+            onChange={(event) => setMinutes(event.currentTarget.value)}
+            data={[
+              { value: "", label: `${duration(request.deadlines.grantMinutes)} (as offered)` },
+              ...narrowings(request.deadlines.grantMinutes).map((value) => ({ value: String(value), label: duration(value) })),
+            ]}
+          />
+          <NumberInput
+            label="Uses"
+            placeholder={request.deadlines.grantUses === null ? "Unlimited" : String(request.deadlines.grantUses)}
+            min={1}
+            max={most}
+            allowDecimal={false}
+            clampBehavior="strict"
+            value={uses}
+            onChange={(value) => setUses(typeof value === "number" ? value : "")}
+          />
+        </div>
+        {problem && (
+          <Note tone="bad" title={problem.message}>
+            {problem.code === "ALREADY_DECIDED" && "The page shows the newest state now."}
+          </Note>
+        )}
+        <div className="row">
+          <Button
+            className="grow"
+            color="pine"
+            loading={approve.running}
+            disabled={deny.running}
+            onClick={() =>
+              void approve
+                .run({ input: { ...common, grantMinutes: minutes ? Number(minutes) : null, grantUses: uses === "" ? null : uses } })
+                .then(settle)
+            }
+          >
+            Approve
+          </Button>
+          <Button
+            className="grow"
+            color="brick"
+            loading={deny.running}
+            disabled={approve.running || commentMissing}
+            onClick={() => void deny.run({ input: common }).then(settle)}
+          >
+            Deny
+          </Button>
+        </div>
+        {settings.problem && <ProblemNote problem={settings.problem} />}
+      </form>
+    </Card>
+  );
+}

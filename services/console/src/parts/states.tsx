@@ -1,0 +1,94 @@
+import { Button } from "@mantine/core";
+import type { ReactNode } from "react";
+import type { Loaded } from "../graphql/hooks";
+import type { Problem } from "../graphql/problem";
+
+export type Tone = "neutral" | "good" | "warn" | "bad" | "info";
+
+/** A coloured remark inside a page. */
+export function Note({ tone = "info", title, children }: { tone?: Tone; title?: string; children?: ReactNode }) {
+  return (
+    <div className={`note note--${tone}`} role={tone === "bad" ? "alert" : undefined}>
+      <div className="note__text">
+        {title && <div className="note__title">{title}</div>}
+        {children}
+      </div>
+    </div>
+  );
+}
+
+/** Why the server refused; nothing where it did not. Problems of single fields are listed below. */
+export function ProblemNote({ problem }: { problem: Problem | undefined }) {
+  if (!problem) return null;
+  return (
+    <Note tone="bad" title={problem.message}>
+      {problem.fields.length > 1 && (
+        <ul>
+          {problem.fields.map((field) => (
+            <li key={`${field.field}/${field.code}`}>
+              <span className="mono">{field.field}</span>: {field.message}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Note>
+  );
+}
+
+/** What a list says when there is nothing in it. */
+export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+  return (
+    <div className="blank">
+      <svg className="blank__mark" viewBox="0 0 32 32" fill="none" stroke="currentColor" strokeWidth="2" aria-hidden="true">
+        <path d="M6 26V14a10 10 0 0 1 20 0v12M12 8v18M20 8v18M16 5v21M6 16h20M6 22h20" strokeLinecap="round" />
+      </svg>
+      <div className="blank__title">{title}</div>
+      {children && <div className="blank__text">{children}</div>}
+      {action}
+    </div>
+  );
+}
+
+export function Bones({ lines = 5 }: { lines?: number }) {
+  return (
+    <div className="bones" role="status" aria-label="Loading">
+      {Array.from({ length: lines }, (_, index) => (
+        <div key={index} className={`bone ${index % 3 === 1 ? "bone--mid" : index % 3 === 2 ? "bone--short" : ""}`} />
+      ))}
+    </div>
+  );
+}
+
+/** Loading, failed, or the data: in one place, so that no page forgets one of them. */
+export function Ready<Data>({
+  look,
+  lines,
+  children,
+}: {
+  look: Loaded<Data>;
+  lines?: number;
+  children: (data: Data) => ReactNode;
+}) {
+  if (look.data) return <>{children(look.data)}</>;
+  if (look.problem) {
+    return (
+      <div className="blank" role="alert">
+        <div className="blank__title">This could not be loaded</div>
+        <div className="blank__text">{look.problem.message}</div>
+        <Button variant="default" onClick={look.reload}>
+          Try again
+        </Button>
+      </div>
+    );
+  }
+  return <Bones lines={lines} />;
+}
+
+/** For an id that does not exist, or that may not be seen; the two are not told apart. */
+export function Missing({ what }: { what: string }) {
+  return (
+    <div className="card">
+      <Empty title={`This ${what} does not exist`}>It was never there, or it is not yours to see.</Empty>
+    </div>
+  );
+}

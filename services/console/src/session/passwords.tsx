@@ -1,0 +1,115 @@
+import { Button, PasswordInput, TextInput } from "@mantine/core";
+import { type FormEvent, useState } from "react";
+import { Link, useParams } from "react-router";
+import { Note } from "../parts/states";
+import { DoorFrame } from "./door-frame";
+import { acceptInvitation, askPasswordReset, resetPassword } from "./doors";
+
+/** The shortest password that the form lets through; the server has the last word. */
+const SHORTEST = 12;
+
+/** Chooses a password with a token from a mail: for an invitation, the first run, and a reset. */
+export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
+  const token = useParams().token ?? "";
+  const [password, setPassword] = useState("");
+  const [again, setAgain] = useState("");
+  const [refusal, setRefusal] = useState<string>();
+  const [done, setDone] = useState(false);
+  const [running, setRunning] = useState(false);
+  const short = password.length > 0 && password.length < SHORTEST;
+  const differs = again.length > 0 && again !== password;
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setRunning(true);
+    setRefusal(undefined);
+    try {
+      await (kind === "invitation" ? acceptInvitation : resetPassword)(token, password);
+      setDone(true);
+    } catch (error) {
+      setRefusal(error instanceof Error ? error.message : "The password was not set.");
+    } finally {
+      setRunning(false);
+    }
+  };
+
+  return (
+    <DoorFrame title={kind === "invitation" ? "Welcome to Portcullis" : "Choose a new password"}>
+      {done ? (
+        <div className="stack">
+          <Note tone="good" title="Your password is set">
+            You can sign in with it now.
+          </Note>
+          <Button component={Link} to="/sign-in">
+            Go to sign-in
+          </Button>
+        </div>
+      ) : (
+        <form className="stack" onSubmit={submit}>
+          {refusal && <Note tone="bad">{refusal}</Note>}
+          <PasswordInput
+            label="Password"
+            description={`At least ${SHORTEST} characters`}
+            required
+            autoComplete="new-password"
+            value={password}
+            error={short ? `At least ${SHORTEST} characters` : undefined}
+            onChange={(event) => setPassword(event.currentTarget.value)}
+          />
+          <PasswordInput
+            label="Password, once more"
+            required
+            autoComplete="new-password"
+            value={again}
+            error={differs ? "The two are not the same" : undefined}
+            onChange={(event) => setAgain(event.currentTarget.value)}
+          />
+          <Button type="submit" loading={running} disabled={short || password !== again || password === ""}>
+            Set password
+          </Button>
+        </form>
+      )}
+    </DoorFrame>
+  );
+}
+
+export function AskPasswordReset() {
+  const [tenant, setTenant] = useState("");
+  const [email, setEmail] = useState("");
+  const [refusal, setRefusal] = useState<string>();
+  const [done, setDone] = useState(false);
+  const [running, setRunning] = useState(false);
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setRunning(true);
+    setRefusal(undefined);
+    try {
+      await askPasswordReset(tenant.trim(), email.trim());
+      setDone(true);
+    } catch (error) {
+      setRefusal(error instanceof Error ? error.message : "The mail was not asked for.");
+    } finally {
+      setRunning(false);
+    }
+  };
+  return (
+    <DoorFrame title="Reset your password">
+      <form className="stack" onSubmit={submit}>
+        {refusal && <Note tone="bad">{refusal}</Note>}
+        {done && (
+          <Note tone="good" title="Look at your mail">
+            If there is such an account, a link is on its way to it.
+          </Note>
+        )}
+        <TextInput label="Organisation" required value={tenant} onChange={(event) => setTenant(event.currentTarget.value)} />
+        <TextInput label="E-mail" type="email" required autoComplete="username" value={email} onChange={(event) => setEmail(event.currentTarget.value)} />
+        <Button type="submit" loading={running}>
+          Send me a link
+        </Button>
+        <Link className="small" to="/sign-in">
+          Back to sign-in
+        </Link>
+      </form>
+    </DoorFrame>
+  );
+}

@@ -1,0 +1,147 @@
+import { useMantineColorScheme } from "@mantine/core";
+import { Suspense, useCallback, useEffect, useState } from "react";
+import { Link, NavLink, Outlet, useLocation } from "react-router";
+import { graphql } from "../gql";
+import { useLive, useLook } from "../graphql/hooks";
+import { Bones, Note, Ready } from "../parts/states";
+import { useSession } from "../session/session";
+import { Icon, type IconName } from "./icons";
+import { Logo } from "./logo";
+import { type Ability, can, type Viewer, ViewerContext, ViewerLook } from "./viewer";
+
+const AwaitingLook = graphql(`
+  query Awaiting {
+    requests(filter: { decidableByViewer: true, statuses: [PENDING, ESCALATED] }, first: 50) {
+      nodes { id }
+      pageInfo { hasNextPage }
+    }
+  }
+`);
+
+const QueueRang = graphql(`
+  subscription QueueRang {
+    requestQueueChanged { position requestId }
+  }
+`);
+
+const links: { to: string; label: string; icon: IconName; needs?: Ability }[] = [
+  { to: "/", label: "Overview", icon: "overview", needs: "read-all" },
+  { to: "/requests", label: "Requests", icon: "requests" },
+  { to: "/policies", label: "Policies", icon: "policies", needs: "read-all" },
+  { to: "/collections", label: "Collections", icon: "collections", needs: "read-all" },
+  { to: "/approval-rules", label: "Approval rules", icon: "rules", needs: "read-all" },
+  { to: "/people", label: "People", icon: "people", needs: "read-all" },
+  { to: "/endpoints", label: "Endpoints", icon: "endpoints", needs: "read-all" },
+  { to: "/audit", label: "Audit trail", icon: "audit", needs: "read-all" },
+  { to: "/webhooks", label: "Webhooks", icon: "webhooks", needs: "read-all" },
+  { to: "/settings", label: "Settings", icon: "settings", needs: "read-all" },
+];
+
+/** Everything behind the sign-in: who looks, the rail, the page. */
+export function Shell() {
+  const viewer = useLook(ViewerLook, {});
+  return (
+    <Ready look={viewer} lines={8}>
+      {(data) => (
+        <ViewerContext value={data.viewer}>
+          <Frame viewer={data.viewer} />
+        </ViewerContext>
+      )}
+    </Ready>
+  );
+}
+
+function Frame({ viewer }: { viewer: Viewer }) {
+  const [open, setOpen] = useState(false);
+  const { pathname } = useLocation();
+  useEffect(() => {
+    setOpen(false);
+    window.scrollTo(0, 0);
+  }, [pathname]);
+  return (
+    <div className={open ? "shell shell--open" : "shell"}>
+      <a className="skip" href="#content">
+        Skip to the page
+      </a>
+      <header className="topbar">
+        <Logo />
+        <Link to="/" className="topbar__name">
+          Portcullis
+        </Link>
+        <button type="button" className="topbar__button" aria-expanded={open} aria-controls="rail" onClick={() => setOpen(!open)}>
+          {open ? "Close" : "Menu"}
+        </button>
+      </header>
+      <Rail viewer={viewer} />
+      <main className="main" id="content" tabIndex={-1}>
+        {viewer.tenant.suspended && (
+          <Note tone="warn" title="This organisation is suspended">
+            Nothing can be changed or decided until the operator lifts it.
+          </Note>
+        )}
+        <Suspense fallback={<Bones lines={8} />}>
+          <Outlet />
+        </Suspense>
+      </main>
+    </div>
+  );
+}
+
+function Rail({ viewer }: { viewer: Viewer }) {
+  const { signOut } = useSession();
+  return (
+    <div className="rail" id="rail">
+      <Link to="/" className="rail__brand">
+        <Logo />
+        Portcullis
+      </Link>
+      <div className="rail__tenant">{viewer.tenant.name}</div>
+      <nav className="rail__links" aria-label="Main">
+        {links
+          .filter((link) => !link.needs || can(viewer, link.needs))
+          .map((link) => (
+            <NavLink key={link.to} to={link.to} end={link.to === "/"}>
+              <Icon name={link.icon} />
+              {link.label}
+              {link.to === "/requests" && can(viewer, "decide") && <Count />}
+            </NavLink>
+          ))}
+      </nav>
+      <div className="rail__foot">
+        <Link to="/account" className="rail__who">
+          {viewer.principal.name ?? viewer.user?.email ?? "Your account"}
+        </Link>
+        <SchemeSwitch />
+        <button type="button" className="rail__quiet" onClick={() => void signOut()}>
+          Sign out
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** How many requests wait for the viewer. */
+function Count() {
+  const { data, reload } = useLook(AwaitingLook, {}, { names: ["Request"] });
+  useLive(QueueRang, useCallback(() => reload(), [reload]));
+  const count = data?.requests.nodes.length ?? 0;
+  if (count === 0) return null;
+  return (
+    <span className="rail__count">
+      {count}
+      {data?.requests.pageInfo.hasNextPage ? "+" : ""}
+      <span className="hidden-text"> waiting for you</span>
+    </span>
+  );
+}
+
+function SchemeSwitch() {
+  const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true });
+  const next = colorScheme === "auto" ? "light" : colorScheme === "light" ? "dark" : "auto";
+  const names = { auto: "as the system", light: "light", dark: "dark" };
+  return (
+    <button type="button" className="rail__quiet" onClick={() => setColorScheme(next)}>
+      Colours: {names[colorScheme]}
+    </button>
+  );
+}

@@ -1,0 +1,157 @@
+/**
+ * Drives a running server with a real browser: `PORTCULLIS_URL` is its address, `PORTCULLIS_READY` the file that
+ * `portcullis dev --ready-file` wrote. Screenshots go to a fresh directory whose name is printed at the end.
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { axe, launch, open, settled, signIn, sticksOut } from "./browser.mjs";
+
+const readyFile = process.env.PORTCULLIS_READY;
+if (!readyFile) {
+  console.error("PORTCULLIS_READY has to name the file that `portcullis dev --ready-file FILE` wrote.");
+  process.exit(2);
+}
+const ready = JSON.parse(readFileSync(readyFile, "utf8"));
+const url = (process.env.PORTCULLIS_URL ?? ready.url).replace(/\/$/, "");
+const shots = mkdtempSync(join(tmpdir(), "portcullis-console-"));
+const [tenant, neighbour] = ready.tenants;
+const withRole = (where, ...roles) => where.users.find((user) => roles.some((role) => user.roles.map((each) => each.toLowerCase()).includes(role)));
+const admin = withRole(tenant, "owner", "admin");
+
+const pages = [
+  ["overview", "/"],
+  ["requests", "/requests?status=all"],
+  ["policies", "/policies"],
+  ["policy-new", "/policies/new"],
+  ["collections", "/collections"],
+  ["approval-rules", "/approval-rules"],
+  ["users", "/people"],
+  ["teams", "/people/teams"],
+  ["service-accounts", "/people/service-accounts"],
+  ["endpoints", "/endpoints"],
+  ["groups", "/endpoints/groups"],
+  ["audit", "/audit"],
+  ["webhooks", "/webhooks"],
+  ["settings", "/settings"],
+  ["account", "/account"],
+];
+
+const browser = await launch();
+let failures = 0;
+let requestPath = "";
+
+async function step(name, work) {
+  const begun = Date.now();
+  try {
+    await work();
+    console.log(`ok    ${name} (${Date.now() - begun} ms)`);
+  } catch (error) {
+    failures++;
+    console.log(`FAIL  ${name}\n      ${String(error?.stack ?? error).replaceAll("\n", "\n      ")}`);
+  }
+}
+
+/** A signed-in page for the length of one step; complaints of the browser fail the step. */
+async function as(where, user, options, work) {
+  const { page, context, complaints } = await open(browser, options);
+  try {
+    await signIn(page, url, where, user);
+    await work(page);
+    assert.deepEqual(complaints, [], "the browser complained");
+  } catch (error) {
+    await page.screenshot({ path: join(shots, `failed-${Date.now()}.png`), fullPage: true }).catch(() => undefined);
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+try {
+  await step("the page is served with a policy that refuses inline code", async () => {
+    const answer = await fetch(`${url}/`);
+    const policy = answer.headers.get("content-security-policy") ?? "";
+    assert.ok(policy.includes("script-src") || policy.includes("default-src"), `no content security policy: ${policy}`);
+    assert.ok(!policy.includes("unsafe-inline") && !policy.includes("unsafe-eval"), policy);
+  });
+
+  await step("a wrong password is refused in words", async () => {
+    const { page, context } = await open(browser);
+    await page.goto(`${url}/requests`);
+    await page.waitForURL(/\/sign-in\?next=/);
+    await page.getByLabel("Organisation").fill(tenant.slug);
+    await page.getByLabel("E-mail").fill(`nobody@${admin.email.split("@")[1]}`);
+    await page.getByRole("textbox", { name: "Password" }).fill("not the password");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.screenshot({ path: join(shots, "sign-in.png") });
+    await context.close();
+  });
+
+  await step("an administrator approves the pending request and finds it in the audit trail", async () => {
+    await as(tenant, admin, {}, async (page) => {
+      await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: /Requests/ }).click();
+      await settled(page);
+      await page.getByLabel("Whose").selectOption("decide");
+      await page.locator("tbody tr").first().waitFor();
+      await page.locator("tbody tr a.table__main").first().click();
+      await page.getByRole("button", { name: "Approve" }).waitFor();
+      requestPath = new URL(page.url()).pathname;
+      const digest = (await page.getByRole("region", { name: "Digest of the action" }).locator(".mono").innerText()).trim();
+      assert.match(digest, /^[0-9a-f]{64}$/);
+      assert.deepEqual(await axe(page), []);
+      await page.screenshot({ path: join(shots, "request-pending.png"), fullPage: true });
+      await page.getByLabel("Comment").fill("Looked at in the browser test.");
+      await page.getByRole("button", { name: "Approve" }).click();
+      await page.getByRole("region", { name: "Grant" }).waitFor();
+      await page.getByRole("region", { name: "What happened" }).getByText("Approved by").waitFor();
+      await page.screenshot({ path: join(shots, "request-approved.png"), fullPage: true });
+      await page.goto(`${url}/audit?subject=${requestPath.split("/").at(-1)}`);
+      await page.getByText("RequestApproved", { exact: true }).first().waitFor();
+    });
+  });
+
+  await step("a reload keeps the session, and signing out ends it", async () => {
+    await as(tenant, admin, {}, async (page) => {
+      await page.reload();
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.getByRole("button", { name: "Sign in" }).waitFor();
+      await page.goto(`${url}/policies`);
+      await page.waitForURL(/\/sign-in/);
+    });
+  });
+
+  if (neighbour) {
+    await step("another organisation's request is as if it were not there", async () => {
+      await as(neighbour, withRole(neighbour, "owner", "admin"), {}, async (page) => {
+        await page.goto(url + requestPath);
+        await page.getByText("This request does not exist").waitFor();
+      });
+    });
+  }
+
+  for (const [look, options] of [
+    ["light", {}],
+    ["dark", { colorScheme: "dark" }],
+    ["phone", { width: 390, height: 844 }],
+  ]) {
+    await step(`every page is accessible and whole: ${look}`, async () => {
+      await as(tenant, admin, options, async (page) => {
+        for (const [name, path] of [...pages, ["request", requestPath || "/requests"]]) {
+          await page.goto(url + path);
+          await settled(page);
+          const findings = await axe(page);
+          assert.equal(findings.length, 0, `${name}: ${JSON.stringify(findings, null, 1)}`);
+          assert.deepEqual(await sticksOut(page), [], `${name} is wider than the window`);
+          await page.screenshot({ path: join(shots, `${look}-${name}.png`), fullPage: true });
+        }
+      });
+    });
+  }
+} finally {
+  await browser.close();
+}
+console.log(`Screenshots: ${shots}`);
+process.exitCode = failures === 0 ? 0 : 1;

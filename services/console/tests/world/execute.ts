@@ -1,0 +1,201 @@
+import { readFileSync } from "node:fs";
+import { buildSchema, type ExecutionResult, graphql, GraphQLError, type GraphQLSchema } from "graphql";
+import { makeWorld, type Thing, type World } from "./data";
+
+const schemaFile = new URL("../../../../api-schema/schema.graphql", import.meta.url);
+let schema: GraphQLSchema | undefined;
+
+/** The schema every query of the console is checked against, in tests as on the server. */
+export function theSchema(): GraphQLSchema {
+  schema ??= buildSchema(readFileSync(schemaFile, "utf8"));
+  return schema;
+}
+
+export interface Call {
+  operationName?: string | null;
+  query: string;
+  variables?: Record<string, unknown>;
+}
+
+/** Answers an operation from the world. Operations in `refuse` fail with the given extensions instead. */
+export async function execute(world: World, call: Call, refuse: Record<string, Thing> = {}): Promise<ExecutionResult> {
+  return graphql({
+    schema: theSchema(),
+    source: call.query,
+    rootValue: rootOf(world, refuse),
+    variableValues: call.variables ?? {},
+    operationName: call.operationName ?? null,
+  });
+}
+
+const connection = (all: Thing[], args: { first?: number; after?: string | null }) => {
+  const start = args.after ? Number(args.after) : 0;
+  const first = args.first ?? 50;
+  const nodes = all.slice(start, start + first);
+  return {
+    nodes,
+    edges: nodes.map((node, index) => ({ node, cursor: String(start + index + 1) })),
+    pageInfo: {
+      hasNextPage: start + first < all.length,
+      hasPreviousPage: start > 0,
+      startCursor: nodes.length > 0 ? String(start + 1) : null,
+      endCursor: nodes.length > 0 ? String(start + nodes.length) : null,
+    },
+    totalCount: all.length,
+  };
+};
+
+type Args = Record<string, never> & { id?: string; search?: string | null; filter?: Thing | null; input?: Thing; first?: number; after?: string };
+
+function refusal(code: string, message: string, more: Thing = {}): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, ...more } });
+}
+
+function rootOf(world: World, refuse: Record<string, Thing>) {
+  const byId = (list: Thing[]) => (args: Args) => list.find((thing) => thing.id === args.id) ?? null;
+  const has = (values: unknown, value: unknown) => !Array.isArray(values) || values.includes(value);
+  const found = (thing: Thing, search: string | null | undefined) => !search || JSON.stringify(thing).toLowerCase().includes(search.toLowerCase());
+  const policyView = (policy: Thing): Thing => ({ ...policy, revisions: (args: Args) => connection(policy.history as Thing[], args) });
+  const viewer = () => world.users.find((user) => user.id === world.viewerId) as Thing;
+  const decide = (verdict: "APPROVED" | "DENIED") => (args: Args) => {
+    const input = args.input as Thing;
+    const name = verdict === "APPROVED" ? "approve" : "deny";
+    if (refuse[name]) throw refusal(String(refuse[name]?.code), String(refuse[name]?.message));
+    const request = world.requests.find((each) => each.id === input.requestId);
+    if (!request) throw refusal("NOT_FOUND", "There is no such request.");
+    if (request.digest !== input.digest) throw refusal("DIGEST_MISMATCH", "The digest is another one.");
+    if (request.status !== "PENDING" && request.status !== "ESCALATED") throw refusal("ALREADY_DECIDED", "Somebody else was faster.");
+    const now = new Date().toISOString();
+    const who = viewer();
+    Object.assign(request, {
+      status: verdict,
+      decidedAt: now,
+      viewerCanDecide: false,
+      viewerCanEscalate: false,
+      viewerCanCancel: false,
+      decisions: [{ verdict, by: { kind: "USER", id: who.id, name: who.name }, as: "ADMINISTRATOR", at: now, comment: input.comment ?? null, authentication: "password", ownRequest: false, grantMinutes: input.grantMinutes ?? null, grantUses: input.grantUses ?? null }],
+    });
+    if (verdict === "APPROVED") {
+      request.grant = { __typename: "Grant", id: `grt_${String(request.id).slice(4)}`, status: "ACTIVE", notBefore: now, expiresAt: new Date(Date.now() + 86_400_000).toISOString(), uses: 1, used: 0, overused: 0, mfaOutstanding: true, revokedBy: null, revokedAt: null, revokeReason: null };
+    }
+    world.position++;
+    world.events.unshift({ ...(world.events[0] as Thing), position: world.position, type: verdict === "APPROVED" ? "RequestApproved" : "RequestDenied", summary: `${who.name} ${verdict.toLowerCase()} a request`, actor: { kind: "USER", id: who.id, name: who.name }, streamId: request.id, recordedAt: now, occurredAt: now });
+    return { request, position: world.position };
+  };
+  const save = (list: Thing[], key: string, idField: string) => (args: Args) => {
+    const input = args.input as Thing;
+    const thing = list.find((each) => each.id === input[idField]);
+    if (!thing) throw refusal("NOT_FOUND", "There is no such thing.");
+    for (const [field, value] of Object.entries(input)) if (field !== idField && field in thing) thing[field] = value;
+    return { [key]: thing, position: ++world.position };
+  };
+  const explanation = {
+    outcome: "REQUIRED",
+    steps: ["JUSTIFICATION", "APPROVAL", "MFA"],
+    settledBy: "Controls of all matching enforced policies together (rule 2)",
+    wouldHave: null,
+    considered: world.policies.slice(0, 3).map((policy, index) => ({
+      policy: { policy, id: policy.id, name: policy.name, revision: policy.revision, controls: policy.controls, status: policy.status },
+      matched: index === 0,
+      failedField: index === 0 ? null : "applications",
+      note: null,
+    })),
+    riskLevel: 60,
+    accessMinutes: 240,
+    mfaAlways: false,
+    messages: [],
+    snapshotVersion: 118,
+    same: true,
+  };
+  return {
+    viewer: () => {
+      const user = viewer();
+      return { principal: { kind: "USER", id: user.id, name: user.name }, user, tenant: { __typename: "Tenant", id: "ten_1", slug: "example", name: "Example Works", suspended: false, epoch: 1 }, roles: user.roles, scopes: [], position: world.position };
+    },
+    overview: {
+      pendingRequests: () => world.requests.filter((request) => request.status === "PENDING").length,
+      escalatedRequests: () => world.requests.filter((request) => request.status === "ESCALATED").length,
+      awaitingViewer: () => world.requests.filter((request) => request.viewerCanDecide).length,
+      activeGrants: 1,
+      decisionsToday: 2,
+      medianDecisionSeconds: 310,
+      endpointsOnline: 2,
+      endpointsTotal: 5,
+      endpointsBehind: 1,
+      policiesEnforced: 2,
+      policiesMonitored: 2,
+      daily: Array.from({ length: 14 }, (_, index) => ({ day: `2026-11-${13 + index}`, allowed: 40 + ((index * 17) % 31), denied: (index * 5) % 9, required: 6 + ((index * 7) % 11) })),
+      alerts: [
+        { code: "RECORDS_MISSING", message: "kiosk-1: records are missing from the agent's numbering", at: new Date(Date.now() - 5_400_000).toISOString(), subjectId: world.endpoints[4]?.id },
+        { code: "WEBHOOK_FAILING", message: "Deliveries to the ticket system are failing", at: new Date(Date.now() - 60_000).toISOString(), subjectId: world.webhooks[0]?.id },
+      ],
+    },
+    policies: (args: Args) => connection(world.policies.filter((policy) => has(args.filter?.types, policy.type) && has(args.filter?.statuses, policy.status) && found(policy, args.search)).map(policyView), args),
+    policy: (args: Args) => {
+      const policy = world.policies.find((each) => each.id === args.id);
+      return policy ? policyView(policy) : null;
+    },
+    validatePolicy: (args: { document: Thing }) => {
+      const problems = [];
+      if (!args.document.name) problems.push({ field: "name", code: "REQUIRED", message: "A policy needs a name." });
+      if (args.document.type === "privilege_elevation" && ((args.document.applications as string[] | undefined) ?? []).length === 0) {
+        problems.push({ field: "applications", code: "EMPTY", message: "Name at least one application, or *." });
+      }
+      return { problems, warnings: args.document.status === "enforce" ? [{ code: "NEVER_MONITORED", level: "WARNING", message: "It was never monitored before it is enforced.", field: "status", other: null }] : [], normalised: null };
+    },
+    policyImpact: { days: 7, actions: 1204, newlyDenied: 2, newlyRequired: 31, newlyAllowed: 0, unchanged: 1171, examples: [{ actionType: "PRIVILEGE_ELEVATION", summary: "C:\\Tools\\setup.exe", userName: "CORP\\member5", machineName: "LAPTOP-17", occurrences: 12, before: "PASS_THROUGH", after: "REQUIRED" }] },
+    collections: (args: Args & { kind?: string }) => connection(world.collections.filter((collection) => (!args.kind || collection.kind === args.kind) && found(collection, args.search)), args),
+    requests: (args: Args) =>
+      connection(
+        world.requests.filter(
+          (request) =>
+            has(args.filter?.statuses, request.status) &&
+            has(args.filter?.actionTypes, (request.action as Thing).type) &&
+            (!args.filter?.decidableByViewer || request.viewerCanDecide === true) &&
+            (!args.filter?.endpointId || (request.endpoint as Thing).id === args.filter.endpointId) &&
+            found({ action: request.action, justification: request.justification }, args.search),
+        ),
+        args,
+      ),
+    request: byId(world.requests),
+    approvalRules: () => world.rules,
+    endpoints: (args: Args) => connection(world.endpoints.filter((endpoint) => has(args.filter?.statuses, endpoint.status) && has(args.filter?.os, endpoint.os) && found({ name: endpoint.name }, args.search)), args),
+    endpoint: byId(world.endpoints),
+    deploymentGroups: () => world.groups,
+    auditEvents: (args: Args) => ({
+      ...connection(world.events.filter((event) => has(args.filter?.types, event.type) && (!args.filter?.subjectId || event.streamId === args.filter.subjectId) && (!args.filter?.markedOnly || event.marked === true) && found({ summary: event.summary }, args.search)), args),
+      checkpoint: { size: world.position, root: "5f1c".repeat(16), issuedAt: new Date(Date.now() - 2000).toISOString(), text: "portcullis.example.com/example/1\n118\n…\n" },
+    }),
+    explainDecision: explanation,
+    users: (args: Args) => connection(world.users.filter((user) => has(args.filter?.statuses, user.status) && found({ name: user.name, email: user.email }, args.search)), args),
+    teams: () => world.teams,
+    serviceAccounts: () => world.serviceAccounts,
+    settings: () => world.settings,
+    webhookEndpoints: () => world.webhooks,
+    webhookDeliveries: (args: Args) => connection(world.deliveries, args),
+
+    approve: decide("APPROVED"),
+    deny: decide("DENIED"),
+    createPolicy: (args: Args) => {
+      if (refuse.createPolicy) throw refusal(String(refuse.createPolicy.code), "The policy was refused.", { problems: refuse.createPolicy.problems });
+      const document = (args.input as Thing).document as Thing;
+      const policy = { ...(world.policies[0] as Thing), id: `pol_new${world.policies.length}`, name: document.name, document, status: String(document.status).toUpperCase(), revision: 1, stagedRevision: null };
+      world.policies.push(policy);
+      return { policy: policyView(policy), position: ++world.position };
+    },
+    setPolicyStatus: (args: Args) => {
+      const input = args.input as Thing;
+      const policy = world.policies.find((each) => each.id === input.policyId);
+      if (!policy) throw refusal("NOT_FOUND", "There is no such policy.");
+      policy.status = input.status;
+      return { policy: policyView(policy), position: ++world.position };
+    },
+    changeCollection: save(world.collections, "collection", "collectionId"),
+    changeSettings: (args: Args) => {
+      Object.assign(world.settings, args.input);
+      return { settings: world.settings, position: ++world.position };
+    },
+  };
+}
+
+export { makeWorld };
