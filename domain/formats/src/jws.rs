@@ -252,8 +252,7 @@ struct Header<'a> {
     typ: std::borrow::Cow<'a, str>,
 }
 
-/// Signs claims as one kind of statement. `kid` is [`VerifyingKey::kid`] for a tenant's keys and the endpoint's id for an
-/// assertion.
+/// Signs claims as one kind of statement. `kid` is [`VerifyingKey::kid`] but for assertions, which name tenant and endpoint.
 ///
 /// # Errors
 /// [`CanonicalError`] where the claims have no canonical form.

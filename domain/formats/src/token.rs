@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    CanonicalError, DeploymentGroupId, EndpointId, JwsError, SigningKey, TenantId, Timestamp, Typ, VerifyingKey,
+    CanonicalError, DeploymentGroupId, EndpointId, JwsError, SigningKey, TenantId, Timestamp, Typ, VerifyingKey, b64,
     hash::to_hex,
-    jws::{sign, verify},
+    jws::{MAX_TOKEN, sign, verify},
 };
 
 /// How far the clocks of two machines may be apart, in seconds.
@@ -99,7 +99,8 @@ impl RegistrationClaims {
     }
 }
 
-/// What an agent shows to get an access token. `kid` of the token is the endpoint's id.
+/// What an agent shows to get an access token. `kid` of the token is `TENANT/ENDPOINT`, so that the tenant is known before
+/// any query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AssertionClaims {
@@ -136,20 +137,22 @@ impl AssertionClaims {
     ///
     /// # Errors
     /// [`CanonicalError`]; the claims have no floats or large numbers, so it does not happen.
-    pub fn sign(&self, key: &SigningKey) -> Result<String, CanonicalError> {
-        sign(Typ::Assertion, &self.iss.to_string(), key, self)
+    pub fn sign(&self, tenant: TenantId, key: &SigningKey) -> Result<String, CanonicalError> {
+        sign(Typ::Assertion, &assertion_kid(tenant, self.iss), key, self)
     }
 
-    /// The endpoint that an assertion says it is of, to look up its key. Nothing is verified.
+    /// Whose assertion it says it is, to look up the endpoint's key. Nothing is verified.
     #[must_use]
-    pub fn peek_endpoint(token: &str) -> Option<EndpointId> {
-        let mut endpoint = None;
+    pub fn peek(token: &str) -> Option<(TenantId, EndpointId)> {
+        let mut found = None;
         // No key is given, so nothing verifies; only the `kid` of a well-formed header is looked at.
         let _: Result<Self, JwsError> = verify(Typ::Assertion, token, |kid| {
-            endpoint = kid.parse().ok();
+            found = kid
+                .split_once('/')
+                .and_then(|(tenant, endpoint)| Some((tenant.parse().ok()?, endpoint.parse().ok()?)));
             None
         });
-        endpoint
+        found
     }
 
     /// Verifies an assertion with the endpoint's key. That its `jti` is new is the caller's to check.
@@ -158,12 +161,13 @@ impl AssertionClaims {
     /// [`TokenError`]
     pub fn verify(
         token: &str,
+        tenant: TenantId,
         endpoint: EndpointId,
         key: &VerifyingKey,
         aud: &str,
         now: Timestamp,
     ) -> Result<Self, TokenError> {
-        let name = endpoint.to_string();
+        let name = assertion_kid(tenant, endpoint);
         let claims: Self = verify(Typ::Assertion, token, |kid| (kid == name).then_some(*key))?;
         if claims.iss != endpoint || claims.sub != endpoint || claims.aud != aud {
             return Err(TokenError::Audience);
@@ -171,6 +175,10 @@ impl AssertionClaims {
         check_times(claims.iat, claims.exp, ASSERTION_LIFE, now, CLOCK_SKEW)?;
         Ok(claims)
     }
+}
+
+fn assertion_kid(tenant: TenantId, endpoint: EndpointId) -> String {
+    format!("{tenant}/{endpoint}")
 }
 
 /// An access token of an endpoint, a person or a service account.
@@ -208,8 +216,21 @@ impl AccessClaims {
         sign(Typ::AccessToken, &key.public().kid(), key, self)
     }
 
-    /// Verifies a token. `key_of` finds token keys only, and tells of which tenant the key is by its choice: the caller
-    /// compares [`AccessClaims::tenant`] with it.
+    /// Whose token it says it is, to look up the tenant's keys. Nothing is verified.
+    #[must_use]
+    pub fn peek_tenant(token: &str) -> Option<TenantId> {
+        #[derive(Deserialize)]
+        struct Tenant {
+            tenant: TenantId,
+        }
+        let claims = (token.len() <= MAX_TOKEN).then(|| token.split('.').nth(1))??;
+        serde_json::from_slice::<Tenant>(&b64::decode(claims)?)
+            .ok()
+            .map(|claims| claims.tenant)
+    }
+
+    /// Verifies a token. `key_of` finds the token keys of the tenant that [`AccessClaims::peek_tenant`] named, and no
+    /// others.
     ///
     /// # Errors
     /// [`TokenError`]

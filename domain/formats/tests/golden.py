@@ -159,7 +159,7 @@ out["accessToken"] = sign("at+jwt", {
     "group": tid("dgr", GROUP), "sid": None, "jti": str(JTI), "iat": T0S, "exp": T0S + 600, "scope": ""})
 out["assertion"] = sign("portcullis-assertion+jwt", {
     "iss": tid("end", ENDPOINT), "sub": tid("end", ENDPOINT), "aud": "https://pam.example.test/agent/v1/token",
-    "jti": str(JTI), "iat": T0S, "exp": T0S + 60}, tid("end", ENDPOINT))
+    "jti": str(JTI), "iat": T0S, "exp": T0S + 60}, tid("ten", TENANT) + "/" + tid("end", ENDPOINT))
 out["registration"] = sign("portcullis-registration+jws", {
     "aud": "https://pam.example.test", "machine": "8f1c", "token": hashlib.sha256(b"pct_reg_x").hexdigest(), "iat": T0S})
 

@@ -161,7 +161,7 @@ fn signed_statements_have_their_known_text() {
     assert_golden("grant", &grant().sign(&key()).unwrap());
     assert_golden("mfaProof", &proof().sign(&key()).unwrap());
     assert_golden("accessToken", &access().sign(&key()).unwrap());
-    assert_golden("assertion", &assertion().sign(&key()).unwrap());
+    assert_golden("assertion", &assertion().sign(tenant(), &key()).unwrap());
     assert_golden("registration", &registration().sign(&key()).unwrap());
 }
 

@@ -774,7 +774,14 @@ fn tokens_are_judged_by_audience_issuer_and_time() {
     ));
 
     let assert = |claims: &AssertionClaims, signer: &SigningKey, now| {
-        AssertionClaims::verify(&claims.sign(signer).unwrap(), endpoint(), &public, TOKEN_URL, now)
+        AssertionClaims::verify(
+            &claims.sign(tenant(), signer).unwrap(),
+            tenant(),
+            endpoint(),
+            &public,
+            TOKEN_URL,
+            now,
+        )
     };
     assert!(assert(&assertion(), &key(), t0()).is_ok());
     assert!(assert(&assertion(), &key(), t0() + second * 119).is_ok());
@@ -806,13 +813,19 @@ fn tokens_are_judged_by_audience_issuer_and_time() {
         assert(&other_subject, &key(), t0()),
         Err(TokenError::Audience)
     ));
-    let token = assertion().sign(&key()).unwrap();
-    assert_eq!(AssertionClaims::peek_endpoint(&token), Some(endpoint()));
-    assert_eq!(AssertionClaims::peek_endpoint(&access_token), None);
-    assert_eq!(AssertionClaims::peek_endpoint("x"), None);
+    let token = assertion().sign(tenant(), &key()).unwrap();
+    assert_eq!(AssertionClaims::peek(&token), Some((tenant(), endpoint())));
+    assert_eq!(AssertionClaims::peek(&access_token), None);
+    assert_eq!(AssertionClaims::peek("x"), None);
+    assert_eq!(AccessClaims::peek_tenant(&access_token), Some(tenant()));
+    assert_eq!(AccessClaims::peek_tenant("x.y.z"), None);
+    assert_eq!(AccessClaims::peek_tenant(&token), None);
+    let elsewhere = |tenant, aud| AssertionClaims::verify(&token, tenant, endpoint(), &public, aud, t0());
+    assert!(elsewhere(tenant(), TOKEN_URL).is_ok());
+    assert!(matches!(elsewhere(tenant(), SERVER), Err(TokenError::Audience)));
     assert!(matches!(
-        AssertionClaims::verify(&token, endpoint(), &public, SERVER, t0()),
-        Err(TokenError::Audience)
+        elsewhere(uuid(50).into(), TOKEN_URL),
+        Err(TokenError::Token(JwsError::UnknownKey))
     ));
 
     let token = registration().sign(&key()).unwrap();
