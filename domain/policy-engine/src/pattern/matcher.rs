@@ -74,7 +74,13 @@ impl Matcher {
         }
     }
 
-    /// Whether the whole text fits.
+    /// Whether the whole text fits, whatever that costs; linear in the text for each segment between stars.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        self.matches(text, &Work::default())
+    }
+
+    /// Whether the whole text fits. Adds what the search cost.
     pub(crate) fn matches(&self, text: &str, work: &Work) -> bool {
         self.matches_bytes(text.as_bytes(), work)
     }
