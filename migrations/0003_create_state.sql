@@ -27,7 +27,7 @@ create table session (
   ended_at timestamptz,
   primary key (tenant_id, id)
 );
-create index session_user on session (tenant_id, user_id, created_at);
+create index session_by_user on session (tenant_id, user_id, created_at);
 
 create table totp (
   tenant_id uuid not null,
