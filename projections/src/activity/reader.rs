@@ -1,0 +1,166 @@
+//! What can be asked about recorded actions.
+
+use eventstore::TenantTx;
+use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp, hash::to_hex};
+use model::activity::{CitedSnapshot, RecordedDecision, RecordedInput};
+use sqlx::{Row, postgres::PgRow};
+
+use crate::{
+    Page, Paged, ReadError,
+    columns::{Columns, moment, number, tenant, uuids},
+};
+
+/// A recorded action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivityView {
+    /// Its id.
+    pub id: ActivityId,
+    /// The position of its event.
+    pub position: u64,
+    /// Where.
+    pub endpoint: EndpointId,
+    /// The agent's number of the record, from 1.
+    pub seq: u64,
+    /// Who.
+    pub person: PersonId,
+    /// When, by the endpoint's clock.
+    pub at: Timestamp,
+    /// When, by the server's clock as far as the endpoint's skew was known.
+    pub corrected_at: Timestamp,
+    /// The whole of the engine's input, and the justification; none once the person was erased.
+    pub input: Option<RecordedInput>,
+    /// What the engine said.
+    pub decision: RecordedDecision,
+    /// The snapshot it was decided on.
+    pub snapshot: CitedSnapshot,
+    /// The request whose grant was used.
+    pub grant: Option<RequestId>,
+}
+
+/// Which records of an endpoint there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbers {
+    /// Whose records.
+    pub endpoint: EndpointId,
+    /// The highest number that is stored.
+    pub highest: u64,
+    /// How many numbers below it are missing.
+    pub missing: u64,
+}
+
+fn view(row: &PgRow) -> Result<ActivityView, ReadError> {
+    let sha256: Vec<u8> = row.try_get("snapshot_sha256")?;
+    Ok(ActivityView {
+        id: row.id("activity_id")?,
+        position: row.count("position")?,
+        endpoint: row.id("endpoint_id")?,
+        seq: row.count("seq")?,
+        person: row.id("person_id")?,
+        at: row.at("at")?,
+        corrected_at: row.at("corrected_at")?,
+        input: row.document_or_null("input")?,
+        decision: row.document("decision")?,
+        snapshot: CitedSnapshot {
+            epoch: row.small_count("snapshot_epoch")?,
+            version: row.count("snapshot_version")?,
+            sha256: to_hex(&sha256),
+        },
+        grant: row.id_or_null("grant_request_id")?,
+    })
+}
+
+/// One record.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn find(tx: &mut TenantTx, activity: ActivityId) -> Result<Option<ActivityView>, ReadError> {
+    let row = sqlx::query(
+        "select activity_id, position, endpoint_id, seq, person_id, at, corrected_at, input, decision, snapshot_epoch,
+           snapshot_version, snapshot_sha256, grant_request_id
+         from activity where tenant_id = $1 and build = live_build('activity') and activity_id = $2
+         order by position limit 1",
+    )
+    .bind(tenant(tx))
+    .bind(activity.uuid())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.as_ref().map(view).transpose()
+}
+
+/// A page of an endpoint's records, newest number first.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn list(tx: &mut TenantTx, endpoint: EndpointId, page: &Page) -> Result<Paged<ActivityView>, ReadError> {
+    let from: Option<u64> = page.key()?;
+    let rows = sqlx::query(
+        "select activity_id, position, endpoint_id, seq, person_id, at, corrected_at, input, decision, snapshot_epoch,
+           snapshot_version, snapshot_sha256, grant_request_id
+         from activity
+         where tenant_id = $1 and build = live_build('activity') and endpoint_id = $2
+           and ($3::bigint is null or case when $4 then seq > $3 else seq < $3 end)
+         order by case when $4 then seq end, seq desc
+         limit $5",
+    )
+    .bind(tenant(tx))
+    .bind(endpoint.uuid())
+    .bind(from.map(number))
+    .bind(page.backward)
+    .bind(page.fetch())
+    .fetch_all(&mut **tx)
+    .await?;
+    page.cut(rows.iter().map(view).collect::<Result<_, _>>()?, |record| record.seq)
+}
+
+/// The records that happened from `from` on and before `until` by the server's clock, in the order of the log, after
+/// `position` and at most `limit` (1 to 1,000) of them: for backtests, which go on with the last one's position.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn recorded_between(
+    tx: &mut TenantTx,
+    from: Timestamp,
+    until: Timestamp,
+    position: u64,
+    limit: u32,
+) -> Result<Vec<ActivityView>, ReadError> {
+    let rows = sqlx::query(
+        "select activity_id, position, endpoint_id, seq, person_id, at, corrected_at, input, decision, snapshot_epoch,
+           snapshot_version, snapshot_sha256, grant_request_id
+         from activity
+         where tenant_id = $1 and build = live_build('activity') and position > $2 and corrected_at >= $3
+           and corrected_at < $4
+         order by position limit $5",
+    )
+    .bind(tenant(tx))
+    .bind(number(position))
+    .bind(moment(from))
+    .bind(moment(until))
+    .bind(i64::from(limit.clamp(1, 1_000)))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(view).collect()
+}
+
+/// Which records of these endpoints there are. Endpoints without any are left out.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn numbers(tx: &mut TenantTx, endpoints: &[EndpointId]) -> Result<Vec<Numbers>, ReadError> {
+    let rows = sqlx::query(
+        "select endpoint_id, highest, highest - stored as missing from activity_endpoint
+         where tenant_id = $1 and build = live_build('activity') and endpoint_id = any($2)",
+    )
+    .bind(tenant(tx))
+    .bind(uuids(endpoints))
+    .fetch_all(&mut **tx)
+    .await?;
+    let read = rows.iter().map(|row| {
+        Ok(Numbers {
+            endpoint: row.id("endpoint_id")?,
+            highest: row.count("highest")?,
+            missing: row.count("missing")?,
+        })
+    });
+    read.collect()
+}

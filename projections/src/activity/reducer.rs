@@ -1,0 +1,173 @@
+//! How recorded actions come in, and what is left of them when a person is erased.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use eventstore::TenantTx;
+use formats::{EndpointId, PersonId, RequestId, Timestamp, hash::from_hex};
+use model::{
+    activity::{ActionRecorded, ActivityEvent},
+    catalogue::AnyEvent,
+    person::PersonEvent,
+};
+
+use crate::{
+    Build, Delta, Envelope, FlushError, FoldError,
+    columns::{column, documents, documents_or_null, moment, number, small, tenant, uuids},
+    projection::BoxFuture,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct ActivityDelta {
+    records: Vec<Record>,
+    endpoints: BTreeMap<EndpointId, Counted>,
+    erased: BTreeSet<PersonId>,
+}
+
+#[derive(Debug)]
+struct Record {
+    position: u64,
+    event: ActionRecorded,
+    sha256: [u8; 32],
+}
+
+/// What a batch adds to the numbers of an endpoint.
+#[derive(Debug, Default)]
+struct Counted {
+    highest: u64,
+    stored: u64,
+}
+
+/// When a record happened, by the server's clock.
+pub(crate) fn corrected(at: Timestamp, skew_ms: i64) -> Timestamp {
+    let skew = Duration::from_millis(skew_ms.unsigned_abs());
+    if skew_ms < 0 { at + skew } else { at - skew }
+}
+
+impl Delta for ActivityDelta {
+    fn fold(&mut self, event: &Envelope) -> Result<(), FoldError> {
+        match &event.event {
+            AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => {
+                let sha256 = from_hex(&e.snapshot.sha256).map_err(|error| FoldError::new(error.to_string()))?;
+                let counted = self.endpoints.entry(e.endpoint).or_default();
+                counted.highest = counted.highest.max(e.seq);
+                counted.stored += 1;
+                self.records.push(Record {
+                    position: event.position,
+                    event: e.clone(),
+                    sha256,
+                });
+            }
+            AnyEvent::Person(PersonEvent::PersonErased(e)) => {
+                self.erased.insert(e.person);
+            }
+            AnyEvent::Person(
+                PersonEvent::EndpointAccountSeen(_)
+                | PersonEvent::EndpointAccountLinked(_)
+                | PersonEvent::EndpointAccountUnlinked(_),
+            )
+            | AnyEvent::Tenant(_)
+            | AnyEvent::User(_)
+            | AnyEvent::Roles(_)
+            | AnyEvent::Team(_)
+            | AnyEvent::ServiceAccount(_)
+            | AnyEvent::DeploymentGroup(_)
+            | AnyEvent::Endpoint(_)
+            | AnyEvent::Collection(_)
+            | AnyEvent::Policy(_)
+            | AnyEvent::ApprovalRules(_)
+            | AnyEvent::Request(_) => {}
+        }
+        Ok(())
+    }
+
+    fn flush<'a>(self: Box<Self>, tx: &'a mut TenantTx, build: Build) -> BoxFuture<'a, Result<(), FlushError>> {
+        Box::pin(async move {
+            insert(tx, build.number, &self.records).await?;
+            count(tx, build.number, &self.endpoints).await?;
+            erase(tx, build.number, &self.erased).await
+        })
+    }
+}
+
+async fn insert(tx: &mut TenantTx, build: i32, records: &[Record]) -> Result<(), FlushError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into activity (tenant_id, build, endpoint_id, seq, position, activity_id, person_id, at, corrected_at,
+           input, outcome, decision, snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id)
+         select $1, $2, r.endpoint_id, r.seq, r.position, r.activity_id, r.person_id, r.at, r.corrected_at,
+           r.input::json, r.outcome, r.decision::json, r.snapshot_epoch, r.snapshot_version, r.snapshot_sha256,
+           r.grant_request_id
+         from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::uuid[], $7::uuid[], $8::timestamptz[],
+             $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::int[], $14::bigint[], $15::bytea[],
+             $16::uuid[])
+           as r (endpoint_id, seq, position, activity_id, person_id, at, corrected_at, input, outcome, decision,
+             snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id)",
+    )
+    .bind(tenant(tx))
+    .bind(build)
+    .bind(column(records, |r| r.event.endpoint.uuid()))
+    .bind(column(records, |r| number(r.event.seq)))
+    .bind(column(records, |r| number(r.position)))
+    .bind(column(records, |r| r.event.activity.uuid()))
+    .bind(column(records, |r| r.event.person.uuid()))
+    .bind(column(records, |r| moment(r.event.at)))
+    .bind(column(records, |r| moment(corrected(r.event.at, r.event.skew_ms))))
+    .bind(documents_or_null(records, |r| r.event.input.get())?)
+    .bind(column(records, |r| r.event.decision.outcome.as_str()))
+    .bind(documents(records, |r| &r.event.decision)?)
+    .bind(column(records, |r| small(r.event.snapshot.epoch)))
+    .bind(column(records, |r| number(r.event.snapshot.version)))
+    .bind(column(records, |r| &r.sha256[..]))
+    .bind(column(records, |r| r.event.grant.map(RequestId::uuid)))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn count(tx: &mut TenantTx, build: i32, endpoints: &BTreeMap<EndpointId, Counted>) -> Result<(), FlushError> {
+    if endpoints.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into activity_endpoint as a (tenant_id, build, endpoint_id, highest, stored)
+         select $1, $2, r.* from unnest($3::uuid[], $4::bigint[], $5::bigint[]) as r
+         on conflict (tenant_id, build, endpoint_id) do update set
+           highest = greatest(a.highest, excluded.highest), stored = a.stored + excluded.stored",
+    )
+    .bind(tenant(tx))
+    .bind(build)
+    .bind(uuids(endpoints.keys()))
+    .bind(
+        endpoints
+            .values()
+            .map(|counted| number(counted.highest))
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        endpoints
+            .values()
+            .map(|counted| number(counted.stored))
+            .collect::<Vec<_>>(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn erase(tx: &mut TenantTx, build: i32, erased: &BTreeSet<PersonId>) -> Result<(), FlushError> {
+    if erased.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("update activity set input = null where tenant_id = $1 and build = $2 and person_id = any($3)")
+        .bind(tenant(tx))
+        .bind(build)
+        .bind(uuids(erased))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
