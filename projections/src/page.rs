@@ -56,13 +56,21 @@ impl Page {
     /// The first rows of a list.
     #[must_use]
     pub const fn first(limit: u32) -> Self {
-        Self { limit, from: None, backward: false }
+        Self {
+            limit,
+            from: None,
+            backward: false,
+        }
     }
 
     /// The rows after a place.
     #[must_use]
     pub const fn after(cursor: Cursor, limit: u32) -> Self {
-        Self { limit, from: Some(cursor), backward: false }
+        Self {
+            limit,
+            from: Some(cursor),
+            backward: false,
+        }
     }
 
     /// The limit within its bounds.
@@ -97,7 +105,12 @@ impl Page {
         }
         let edges = rows
             .into_iter()
-            .map(|node| Ok(Edge { cursor: Cursor::of(&key(&node))?, node }))
+            .map(|node| {
+                Ok(Edge {
+                    cursor: Cursor::of(&key(&node))?,
+                    node,
+                })
+            })
             .collect::<Result<_, ReadError>>()?;
         Ok(Paged { edges, more })
     }
@@ -122,6 +135,19 @@ pub struct Paged<T> {
 }
 
 impl<T> Paged<T> {
+    /// The same page of other rows.
+    pub fn map<U>(self, f: impl Fn(T) -> U) -> Paged<U> {
+        let edges = self
+            .edges
+            .into_iter()
+            .map(|edge| Edge {
+                node: f(edge.node),
+                cursor: edge.cursor,
+            })
+            .collect();
+        Paged { edges, more: self.more }
+    }
+
     /// The rows without their places.
     pub fn nodes(self) -> Vec<T> {
         self.edges.into_iter().map(|edge| edge.node).collect()
@@ -157,7 +183,10 @@ mod tests {
         let cursor = Cursor::of(&(7u64, "a")).unwrap();
         assert_eq!(cursor.key::<(u64, String)>().unwrap(), (7, "a".to_owned()));
         assert!(matches!(cursor.key::<(String, u64)>(), Err(ReadError::Cursor)));
-        assert!(matches!(Cursor::from("?".to_owned()).key::<u64>(), Err(ReadError::Cursor)));
+        assert!(matches!(
+            Cursor::from("?".to_owned()).key::<u64>(),
+            Err(ReadError::Cursor)
+        ));
     }
 
     #[test]
@@ -165,7 +194,12 @@ mod tests {
         let forward = Page::first(2).cut(vec![1, 2, 3], |n| *n).unwrap();
         assert!(forward.more);
         assert_eq!(forward.nodes(), [1, 2]);
-        let backward = Page { backward: true, ..Page::first(2) }.cut(vec![9, 8], |n| *n).unwrap();
+        let backward = Page {
+            backward: true,
+            ..Page::first(2)
+        }
+        .cut(vec![9, 8], |n| *n)
+        .unwrap();
         assert!(!backward.more);
         assert_eq!(backward.nodes(), [8, 9]);
     }

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use eventstore::TenantTx;
-use formats::{Actor, EventMeta, TenantId, Timestamp};
+use formats::{Actor, EventMeta, PersonId, TenantId, Timestamp};
 use model::catalogue::AnyEvent;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -105,6 +105,10 @@ pub struct Envelope {
     pub meta: EventMeta,
     /// Where the command came from, unless that person was erased.
     pub address: Option<String>,
+    /// Whose address it is, where it is a person's.
+    pub address_person: Option<PersonId>,
+    /// Whom the personal fields of the event are about.
+    pub person: Option<PersonId>,
     /// What happened, as JSON: personal fields are `{"$personal": value}`, or `null` inside where erased.
     pub data: Map<String, Value>,
     /// What happened, typed.

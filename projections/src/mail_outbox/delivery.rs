@@ -1,0 +1,248 @@
+//! The state of mails: what is still to be addressed, sent or tried again. Not touched by a rebuild.
+
+use eventstore::TenantTx;
+use formats::{Timestamp, UserId};
+use sqlx::{Row, postgres::PgRow};
+
+use super::{MailKind, Outgoing};
+use crate::{
+    ReadError,
+    columns::{Columns, moment, moment_or_null, number, read_word, small, uuids},
+    page::LIMIT_MAX,
+    work,
+};
+
+/// Where a mail to one user stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// To be sent, or to be tried again.
+    Queued,
+    /// The mail server took it.
+    Sent,
+    /// The mail server refused it for good.
+    Refused,
+    /// Given up after too many attempts, or there was no address.
+    Failed,
+}
+
+/// A mail to one user that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The row of the outbox.
+    pub mail: Outgoing,
+    /// To whom.
+    pub recipient: UserId,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The `Message-ID` of every attempt.
+    pub message_id: String,
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The mail server took it.
+    Sent {
+        /// When.
+        at: Timestamp,
+    },
+    /// It is tried again.
+    Retry {
+        /// What went wrong; no personal data.
+        error: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is not tried again.
+    Ended {
+        /// Whether the mail server refused it, rather than that we gave up.
+        refused: bool,
+        /// What went wrong; no personal data.
+        error: String,
+    },
+}
+
+/// How many mails there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// To be addressed.
+    pub open: u64,
+    /// To be sent or tried again.
+    pub queued: u64,
+    /// Taken by the mail server.
+    pub sent: u64,
+    /// Refused or given up.
+    pub failed: u64,
+}
+
+fn outgoing(row: &PgRow) -> Result<Outgoing, ReadError> {
+    Ok(Outgoing {
+        position: row.count("position")?,
+        n: row.small_count("n")?,
+        kind: read_word::<MailKind>(row.try_get("kind")?)?,
+        recipients: read_word(row.try_get("recipient")?)?,
+        request: row.id_or_null("request_id")?,
+        user: row.id_or_null("user_id")?,
+        by: row.id_or_null("by_id")?,
+        at: row.at("at")?,
+    })
+}
+
+/// Rows of the live build that are still to be addressed, in order; locked until the end of the transaction, and without
+/// those that another notifier has locked.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn open_tasks(tx: &mut TenantTx, limit: u32) -> Result<Vec<Outgoing>, ReadError> {
+    let rows = sqlx::query(
+        "select m.position, m.n, m.kind, m.recipient, m.request_id, m.user_id, m.by_id, m.at
+         from mail_task t join mail_outbox m
+           on m.tenant_id = $1 and m.build = live_build('mail_outbox') and m.position = t.position and m.n = t.n
+         where t.tenant_id = $1 and t.status = 'open'
+         order by t.position, t.n limit $2 for update of t skip locked",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(i64::from(limit.clamp(1, LIMIT_MAX)))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(outgoing).collect()
+}
+
+/// Addresses a row to these users, at once, and closes its task. Each pair is a user and the `Message-ID` of the mail.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn address(
+    tx: &mut TenantTx,
+    mail: &Outgoing,
+    recipients: &[(UserId, String)],
+    now: Timestamp,
+) -> Result<(), ReadError> {
+    let users: Vec<UserId> = recipients.iter().map(|(user, _)| *user).collect();
+    sqlx::query(
+        "with closed as (
+           update mail_task set status = 'addressed' where tenant_id = $1 and position = $2 and n = $3
+         )
+         insert into mail_delivery (tenant_id, position, n, recipient, message_id, next_attempt_at)
+         select $1, $2, $3, recipient, message_id, $6 from unnest($4::uuid[], $5::text[]) as r (recipient, message_id)
+         on conflict do nothing",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(number(mail.position))
+    .bind(small(mail.n))
+    .bind(uuids(&users))
+    .bind(
+        recipients
+            .iter()
+            .map(|(_, message_id)| message_id.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .bind(moment(now))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Mails to be sent now, the longest due first; locked until the end of the transaction, and without those that another
+/// notifier has locked.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn due_deliveries(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ReadError> {
+    let rows = sqlx::query(
+        "select m.position, m.n, m.kind, m.recipient, m.request_id, m.user_id, m.by_id, m.at,
+           d.recipient as to_id, d.attempts, d.message_id
+         from mail_delivery d join mail_outbox m
+           on m.tenant_id = $1 and m.build = live_build('mail_outbox') and m.position = d.position and m.n = d.n
+         where d.tenant_id = $1 and d.status = 'queued' and d.next_attempt_at <= $2
+         order by d.next_attempt_at, d.position, d.n, d.recipient limit $3 for update of d skip locked",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(moment(now))
+    .bind(i64::from(limit.clamp(1, LIMIT_MAX)))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Delivery {
+                mail: outgoing(row)?,
+                recipient: row.id("to_id")?,
+                attempts: row.small_count("attempts")?,
+                message_id: row.try_get("message_id")?,
+            })
+        })
+        .collect()
+}
+
+/// Keeps how an attempt went.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn record(tx: &mut TenantTx, delivery: &Delivery, attempt: &Attempt) -> Result<(), ReadError> {
+    let (status, error, next, sent) = match attempt {
+        Attempt::Sent { at } => ("sent", None, None, Some(*at)),
+        Attempt::Retry { error, at } => ("queued", Some(error), Some(*at), None),
+        Attempt::Ended { refused: true, error } => ("refused", Some(error), None, None),
+        Attempt::Ended { refused: false, error } => ("failed", Some(error), None, None),
+    };
+    sqlx::query(
+        "update mail_delivery
+         set status = $5, attempts = attempts + 1, last_error = $6, next_attempt_at = $7, sent_at = $8
+         where tenant_id = $1 and position = $2 and n = $3 and recipient = $4 and status = 'queued'",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(number(delivery.mail.position))
+    .bind(small(delivery.mail.n))
+    .bind(delivery.recipient.uuid())
+    .bind(status)
+    .bind(error.map(|error| crate::columns::without_nul(error)))
+    .bind(moment_or_null(next))
+    .bind(moment_or_null(sent))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Says anew when this tenant's mails are due, from what is left of them: the last thing that a notifier does in a
+/// transaction. Waits for reducers that are just adding tasks, so that none is forgotten.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn settle_work(tx: &mut TenantTx) -> Result<(), ReadError> {
+    work::lock(tx, work::MAIL).await?;
+    let row = sqlx::query(
+        "select least(
+           (select min(m.at) from mail_task t join mail_outbox m
+              on m.tenant_id = $1 and m.build = live_build('mail_outbox') and m.position = t.position and m.n = t.n
+            where t.tenant_id = $1 and t.status = 'open'),
+           (select min(d.next_attempt_at) from mail_delivery d where d.tenant_id = $1 and d.status = 'queued')) as due_at",
+    )
+    .bind(tx.tenant().uuid())
+    .fetch_one(&mut **tx)
+    .await?;
+    let due_at = row.at_or_null("due_at")?;
+    Ok(work::set(tx, work::MAIL, due_at).await?)
+}
+
+/// How many mails this tenant has, by their state.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn figures(tx: &mut TenantTx) -> Result<Figures, ReadError> {
+    let row = sqlx::query(
+        "select (select count(*) from mail_task t where t.tenant_id = $1 and t.status = 'open') as open,
+           count(*) filter (where status = 'queued') as queued, count(*) filter (where status = 'sent') as sent,
+           count(*) filter (where status in ('refused', 'failed')) as failed
+         from mail_delivery where tenant_id = $1",
+    )
+    .bind(tx.tenant().uuid())
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(Figures {
+        open: row.count("open")?,
+        queued: row.count("queued")?,
+        sent: row.count("sent")?,
+        failed: row.count("failed")?,
+    })
+}

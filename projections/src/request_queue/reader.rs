@@ -1,0 +1,321 @@
+//! Queries. All show the live build, and one tenant's rows.
+
+use std::collections::HashMap;
+
+use eventstore::TenantTx;
+use formats::{EndpointId, PersonId, PolicyId, RequestId, Timestamp, UserId};
+use model::request::{Flag, Status};
+use policy_engine::ActionType;
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::row::{Counts, LiveRequest, QueuedRequest, decision, request};
+use crate::{
+    Page, Paged, ReadError,
+    columns::{Columns, moment_or_null, number, small, uuids},
+    terms::Search,
+};
+
+/// Which requests are wanted; everything that is given has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In one of these states; empty for any.
+    pub statuses: Vec<Status>,
+    /// Of one of these kinds; empty for any.
+    pub action_types: Vec<ActionType>,
+    /// From this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Filed for this user.
+    pub user: Option<UserId>,
+    /// Filed by one of these people; empty for anyone.
+    pub people: Vec<PersonId>,
+    /// Because of this policy.
+    pub policy: Option<PolicyId>,
+    /// Of at least this risk.
+    pub risk_from: Option<u32>,
+    /// Filed at or after this moment.
+    pub submitted_from: Option<Timestamp>,
+    /// Filed before this moment.
+    pub submitted_until: Option<Timestamp>,
+    /// Open, and asked of this approver by now.
+    pub routed_to: Option<Routed>,
+    /// Words of path, command line, account, machine and justification; `set*` for a beginning.
+    pub search: Option<String>,
+}
+
+/// Someone who decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// The user's id and the ids of their teams.
+    pub ids: Vec<Uuid>,
+    /// Administrators and owners may decide whatever is routed to others.
+    pub any: bool,
+    /// People whose requests are left out: nobody decides their own.
+    pub except: Vec<PersonId>,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// The last filed first.
+    #[default]
+    Newest,
+    /// The first filed first.
+    Oldest,
+    /// The next deadline first.
+    Deadline,
+    /// The highest risk first, then the last filed.
+    Risk,
+}
+
+/// A list in one direction. The texts differ in the sort key alone, so that each finds its index.
+macro_rules! list {
+    ($key:literal, $type:literal, $beyond:literal, $direction:literal) => {
+        concat!(
+            "select q.* from request_queue q
+             where q.tenant_id = $1 and q.build = live_build('request_queue')
+               and (cardinality($2::text[]) = 0 or q.status = any($2))
+               and (cardinality($3::text[]) = 0 or q.action_type = any($3))
+               and ($4::uuid is null or q.endpoint_id = $4)
+               and ($5::uuid is null or q.user_id = $5)
+               and (cardinality($6::uuid[]) = 0 or q.person_id = any($6))
+               and ($7::uuid is null or $7 = any(q.policy_ids))
+               and q.risk >= $8
+               and ($9::timestamptz is null or q.submitted_at >= $9)
+               and ($10::timestamptz is null or q.submitted_at < $10)
+               and (not $11 or (
+                 (q.status = 'escalated' and ($12 or q.primary_ids && $13::uuid[] or q.secondary_ids && $13)
+                   or q.status = 'pending' and ($12 or q.primary_ids && $13))
+                 and not q.person_id = any($14::uuid[])))
+               and (cardinality($15::text[]) = 0 or q.request_id in (
+                 select t.request_id from unnest($15, $16::text[]) with ordinality as w (least, greatest, n)
+                   join request_term t on t.tenant_id = $1 and t.build = live_build('request_queue')
+                     and t.term ~>=~ w.least and t.term ~<=~ w.greatest
+                 group by t.request_id having count(distinct w.n) = cardinality($15)))
+               and ($17::text is null or (",
+            $key,
+            ", q.submitted_position) ",
+            $beyond,
+            " ($17::",
+            $type,
+            ", $18))
+             order by ",
+            $key,
+            " ",
+            $direction,
+            ", q.submitted_position ",
+            $direction,
+            " limit $19"
+        )
+    };
+}
+
+/// A page of requests.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn list(
+    tx: &mut TenantTx,
+    filter: &Filter,
+    sort: Sort,
+    page: &Page,
+) -> Result<Paged<QueuedRequest>, ReadError> {
+    let sql = match (sort, page.backward) {
+        (Sort::Newest, false) | (Sort::Oldest, true) => list!("q.submitted_position", "bigint", "<", "desc"),
+        (Sort::Newest, true) | (Sort::Oldest, false) => list!("q.submitted_position", "bigint", ">", "asc"),
+        (Sort::Deadline, false) => list!("q.deadline", "timestamptz", ">", "asc"),
+        (Sort::Deadline, true) => list!("q.deadline", "timestamptz", "<", "desc"),
+        (Sort::Risk, false) => list!("q.risk", "integer", "<", "desc"),
+        (Sort::Risk, true) => list!("q.risk", "integer", ">", "asc"),
+    };
+    let key = |r: &QueuedRequest| {
+        let first = match sort {
+            Sort::Newest | Sort::Oldest => r.submitted_position.to_string(),
+            Sort::Deadline => r.deadline.to_string(),
+            Sort::Risk => r.risk.to_string(),
+        };
+        (first, r.submitted_position)
+    };
+    let (first, second) = checked(sort, page.key::<(String, u64)>()?)?;
+    let search = Search::parse(filter.search.as_deref());
+    let routed = filter.routed_to.clone().unwrap_or_default();
+    let rows = sqlx::query(sql)
+        .bind(tx.tenant().uuid())
+        .bind(filter.statuses.iter().map(|s| s.as_str()).collect::<Vec<_>>())
+        .bind(filter.action_types.iter().map(|t| t.as_str()).collect::<Vec<_>>())
+        .bind(filter.endpoint.map(EndpointId::uuid))
+        .bind(filter.user.map(UserId::uuid))
+        .bind(uuids(&filter.people))
+        .bind(filter.policy.map(PolicyId::uuid))
+        .bind(small(filter.risk_from.unwrap_or(0)))
+        .bind(moment_or_null(filter.submitted_from))
+        .bind(moment_or_null(filter.submitted_until))
+        .bind(filter.routed_to.is_some())
+        .bind(routed.any)
+        .bind(routed.ids)
+        .bind(uuids(&routed.except))
+        .bind(search.least)
+        .bind(search.greatest)
+        .bind(first)
+        .bind(second)
+        .bind(page.fetch())
+        .fetch_all(&mut **tx)
+        .await?;
+    let requests = with_decisions(tx, &rows).await?;
+    page.cut(requests, key)
+}
+
+/// A cursor of another list must not reach the database, which would refuse the whole transaction.
+fn checked(sort: Sort, key: Option<(String, u64)>) -> Result<(Option<String>, Option<i64>), ReadError> {
+    let Some((first, second)) = key else {
+        return Ok((None, None));
+    };
+    let fits = match sort {
+        Sort::Newest | Sort::Oldest => first.parse::<i64>().is_ok(),
+        Sort::Deadline => first.parse::<Timestamp>().is_ok(),
+        Sort::Risk => first.parse::<i32>().is_ok(),
+    };
+    if fits {
+        Ok((Some(first), Some(number(second))))
+    } else {
+        Err(ReadError::Cursor)
+    }
+}
+
+/// A request.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn find(tx: &mut TenantTx, id: RequestId) -> Result<Option<QueuedRequest>, ReadError> {
+    Ok(find_many(tx, &[id]).await?.pop())
+}
+
+/// Those of these requests that exist, in the order they were filed; at most 200.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn find_many(tx: &mut TenantTx, ids: &[RequestId]) -> Result<Vec<QueuedRequest>, ReadError> {
+    let rows = sqlx::query(
+        "select * from request_queue
+         where tenant_id = $1 and build = live_build('request_queue') and request_id = any($2)
+         order by submitted_position limit 200",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(uuids(ids))
+    .fetch_all(&mut **tx)
+    .await?;
+    with_decisions(tx, &rows).await
+}
+
+/// The open request about this action, by the HMAC of its digest.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn find_open_by_digest(tx: &mut TenantTx, digest_mac: &str) -> Result<Option<QueuedRequest>, ReadError> {
+    let rows = sqlx::query(
+        "select * from request_queue
+         where tenant_id = $1 and build = live_build('request_queue') and digest_mac = $2
+           and status in ('pending', 'escalated')
+         order by submitted_position desc limit 1",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(digest_mac)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(with_decisions(tx, &rows).await?.pop())
+}
+
+/// The open requests and active grants of these people.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn live_of_people(tx: &mut TenantTx, people: &[PersonId]) -> Result<Vec<LiveRequest>, ReadError> {
+    let rows = sqlx::query(
+        "select request_id, status in ('pending', 'escalated') as open from request_queue
+         where tenant_id = $1 and build = live_build('request_queue') and person_id = any($2)
+           and (status in ('pending', 'escalated') or grant_status = 'active')
+         order by submitted_position",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(uuids(people))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(live).collect()
+}
+
+/// The open requests and active grants of an endpoint.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn live_of_endpoint(tx: &mut TenantTx, endpoint: EndpointId) -> Result<Vec<LiveRequest>, ReadError> {
+    let rows = sqlx::query(
+        "select request_id, status in ('pending', 'escalated') as open from request_queue
+         where tenant_id = $1 and build = live_build('request_queue') and endpoint_id = $2
+           and (status in ('pending', 'escalated') or grant_status = 'active')
+         order by submitted_position",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(endpoint.uuid())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(live).collect()
+}
+
+fn live(row: &PgRow) -> Result<LiveRequest, ReadError> {
+    Ok(LiveRequest {
+        id: row.id("request_id")?,
+        open: row.try_get("open")?,
+    })
+}
+
+/// How many requests are open and how many grants active.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn counts(tx: &mut TenantTx) -> Result<Counts, ReadError> {
+    let row = sqlx::query(
+        "select count(*) filter (where status = 'pending') as pending,
+           count(*) filter (where status = 'escalated') as escalated,
+           count(*) filter (where grant_status = 'active') as active_grants
+         from request_queue
+         where tenant_id = $1 and build = live_build('request_queue')
+           and status in ('pending', 'escalated', 'approved')",
+    )
+    .bind(tx.tenant().uuid())
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(Counts {
+        pending: row.count("pending")?,
+        escalated: row.count("escalated")?,
+        active_grants: row.count("active_grants")?,
+    })
+}
+
+/// Adds what approvers said, in one more statement however many requests there are.
+async fn with_decisions(tx: &mut TenantTx, rows: &[PgRow]) -> Result<Vec<QueuedRequest>, ReadError> {
+    let mut requests = rows.iter().map(request).collect::<Result<Vec<_>, _>>()?;
+    if requests.is_empty() {
+        return Ok(requests);
+    }
+    let ids: Vec<_> = requests.iter().map(|r| r.id).collect();
+    let rows = sqlx::query(
+        "select * from request_decision
+         where tenant_id = $1 and build = live_build('request_queue') and request_id = any($2)
+         order by position",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(uuids(&ids))
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut decisions: HashMap<RequestId, Vec<_>> = HashMap::new();
+    for row in &rows {
+        decisions.entry(row.id("request_id")?).or_default().push(decision(row)?);
+    }
+    for request in &mut requests {
+        request.decisions = decisions.remove(&request.id).unwrap_or_default();
+        if request.decisions.iter().any(|d| d.self_approval) && !request.flags.contains(&Flag::SelfApproval) {
+            request.flags.push(Flag::SelfApproval);
+        }
+    }
+    Ok(requests)
+}

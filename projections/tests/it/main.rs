@@ -1,0 +1,3 @@
+//! The read models against a real log and a real database.
+
+mod world;
