@@ -225,6 +225,24 @@ pub async fn find_open_by_digest(tx: &mut TenantTx, digest_mac: &str) -> Result<
     Ok(with_decisions(tx, &rows).await?.pop())
 }
 
+/// The request about this action that is open or whose grant is active, the newest first.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn find_live_by_digest(tx: &mut TenantTx, digest_mac: &str) -> Result<Option<QueuedRequest>, ReadError> {
+    let rows = sqlx::query(
+        "select * from request_queue
+         where tenant_id = $1 and build = live_build('request_queue') and digest_mac = $2
+           and (status in ('pending', 'escalated') or grant_status = 'active')
+         order by submitted_position desc limit 1",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(digest_mac)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(with_decisions(tx, &rows).await?.pop())
+}
+
 /// The open requests and active grants of these people.
 ///
 /// # Errors

@@ -138,7 +138,15 @@ mod tests {
     #[test]
     fn an_auditor_changes_and_decides_nothing() {
         use Act::*;
-        for act in [WritePolicies, Decide, AdministerRequests, WritePeople, WriteFleet, WriteServiceAccounts, WriteSettings] {
+        for act in [
+            WritePolicies,
+            Decide,
+            AdministerRequests,
+            WritePeople,
+            WriteFleet,
+            WriteServiceAccounts,
+            WriteSettings,
+        ] {
             assert!(!caller(Role::Auditor).may(act), "{act:?}");
         }
         assert!(caller(Role::Auditor).may(ReadAudit));
@@ -146,7 +154,11 @@ mod tests {
 
     #[test]
     fn a_member_sees_only_what_is_theirs() {
-        let may: Vec<_> = Act::ALL.iter().copied().filter(|act| caller(Role::Member).may(*act)).collect();
+        let may: Vec<_> = Act::ALL
+            .iter()
+            .copied()
+            .filter(|act| caller(Role::Member).may(*act))
+            .collect();
         assert_eq!(may, [Act::ReadRequests, Act::Withdraw, Act::Self_]);
     }
 

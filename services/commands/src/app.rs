@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use eventstore::{Done, Envelope, ExecuteError, Store, TenantTx};
 use formats::{Ambient, TenantId, TypedId};
 use model::{Coded, Noun};
+use projections::Waiter;
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -43,6 +44,7 @@ pub struct App {
     pub store: Store,
     /// What the installation decides.
     pub config: Arc<Config>,
+    waiter: Waiter,
     pub(crate) guards: Arc<Guards>,
     pub(crate) engines: Arc<Engines>,
     pub(crate) hashing: Arc<Semaphore>,
@@ -50,7 +52,9 @@ pub struct App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,17 +79,22 @@ impl Written {
 
 impl<E> From<Done<E>> for Written {
     fn from(done: Done<E>) -> Self {
-        Self { id: done.stream_id, position: done.last(), duplicate: done.duplicate }
+        Self {
+            id: done.stream_id,
+            position: done.last(),
+            duplicate: done.duplicate,
+        }
     }
 }
 
 impl App {
     /// The use cases over a store.
     #[must_use]
-    pub fn new(store: Store, config: Config) -> Self {
+    pub fn new(store: Store, waiter: Waiter, config: Config) -> Self {
         let hashing = Arc::new(Semaphore::new(config.password_permits.max(1)));
         Self {
             store,
+            waiter,
             config: Arc::new(config),
             guards: Arc::default(),
             engines: Arc::default(),
@@ -119,7 +128,10 @@ impl App {
 
     /// Waits until the read models show the position; whether they do within the configured time.
     pub async fn settled(&self, tenant: TenantId, position: u64) -> bool {
-        projections::wait_for(&self.store, tenant, position, self.config.settle_within).await.is_ok()
+        self.waiter
+            .wait_for(tenant, position, self.config.settle_within)
+            .await
+            .is_ok()
     }
 
     /// The envelope of a caller's command. `content` is what makes the command this one and no other.
@@ -155,7 +167,10 @@ impl App {
         A::Error: Coded,
     {
         let envelope = self.envelope(caller, operation, content)?;
-        Ok(self.run_in::<A>(caller.tenant, stream, &envelope, command).await?.into())
+        Ok(self
+            .run_in::<A>(caller.tenant, stream, &envelope, command)
+            .await?
+            .into())
     }
 
     pub(crate) async fn run_in<A: Noun>(
@@ -165,7 +180,9 @@ impl App {
         envelope: &Envelope,
         command: A::Command,
     ) -> Result<Done<A::Event>, ExecuteError<A::Error>> {
-        self.store.execute::<A>(tenant, stream, envelope, |_| command.clone()).await
+        self.store
+            .execute::<A>(tenant, stream, envelope, |_| command.clone())
+            .await
     }
 
     /// An aggregate's state as the log has it now.

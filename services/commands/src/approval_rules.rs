@@ -1,10 +1,7 @@
 //! Approval rules: which requests go to whom.
 
 use formats::ApprovalRuleId;
-use model::{
-    approval_rule::{ApprovalRules, ApprovalRulesCommand, RuleDefinition, RuleFacts},
-    request::Approver,
-};
+use model::approval_rule::{ApprovalRules, ApprovalRulesCommand, RuleDefinition, RuleFacts};
 use serde_json::json;
 
 use crate::{Act, App, Caller, Outcome, Written};
@@ -18,8 +15,12 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let rule: ApprovalRuleId = self.ambient().id();
         let content = json!({ "definition": definition });
-        let facts = self.rule_facts(caller, &definition).await?;
-        let command = ApprovalRulesCommand::CreateApprovalRule { rule, definition: Box::new(definition), facts };
+        let facts = self.rule_facts(caller).await?;
+        let command = ApprovalRulesCommand::CreateApprovalRule {
+            rule,
+            definition: Box::new(definition),
+            facts,
+        };
         self.rules(caller, "createApprovalRule", rule, &content, command).await
     }
 
@@ -35,8 +36,12 @@ impl App {
     ) -> Outcome<Written> {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "rule": rule, "definition": definition });
-        let facts = self.rule_facts(caller, &definition).await?;
-        let command = ApprovalRulesCommand::ChangeApprovalRule { rule, definition: Box::new(definition), facts };
+        let facts = self.rule_facts(caller).await?;
+        let command = ApprovalRulesCommand::ChangeApprovalRule {
+            rule,
+            definition: Box::new(definition),
+            facts,
+        };
         self.rules(caller, "changeApprovalRule", rule, &content, command).await
     }
 
@@ -47,7 +52,8 @@ impl App {
     pub async fn delete_approval_rule(&self, caller: &Caller, rule: ApprovalRuleId) -> Outcome<Written> {
         caller.demand(Act::WritePolicies)?;
         let command = ApprovalRulesCommand::DeleteApprovalRule { rule };
-        self.rules(caller, "deleteApprovalRule", rule, &json!({ "rule": rule }), command).await
+        self.rules(caller, "deleteApprovalRule", rule, &json!({ "rule": rule }), command)
+            .await
     }
 
     /// Asks the rules in another order.
@@ -58,7 +64,8 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "order": order });
         let command = ApprovalRulesCommand::ReorderApprovalRules { order };
-        self.run::<ApprovalRules>(caller, "reorderApprovalRules", caller.tenant.uuid(), &content, command).await
+        self.run::<ApprovalRules>(caller, "reorderApprovalRules", caller.tenant.uuid(), &content, command)
+            .await
     }
 
     /// The stream is the tenant's; what the caller asked about is the rule.
@@ -72,7 +79,9 @@ impl App {
     ) -> Outcome<Written> {
         use model::approval_rule::ApprovalRulesEvent as E;
         let envelope = self.envelope(caller, operation, content)?;
-        let done = self.run_in::<ApprovalRules>(caller.tenant, caller.tenant.uuid(), &envelope, command).await?;
+        let done = self
+            .run_in::<ApprovalRules>(caller.tenant, caller.tenant.uuid(), &envelope, command)
+            .await?;
         // A repeated creation names the rule of the first time.
         let first = done.events.iter().find_map(|event| match event {
             E::ApprovalRuleCreated(e) => Some(e.rule),
@@ -83,23 +92,11 @@ impl App {
         Ok(written)
     }
 
-    async fn rule_facts(&self, caller: &Caller, definition: &RuleDefinition) -> Outcome<RuleFacts> {
+    async fn rule_facts(&self, caller: &Caller) -> Outcome<RuleFacts> {
         self.caught_up(caller.tenant).await?;
         let mut tx = self.reading(caller.tenant).await?;
-        let mut facts = RuleFacts::default();
-        for row in projections::collections::all(&mut tx).await? {
-            facts.collections.extend([row.id.to_string(), row.name]);
-        }
-        let named = definition.primary.iter().chain(&definition.secondary).copied();
-        for approver in named.take(400) {
-            let exists = match approver {
-                Approver::User(user) => projections::directory::user(&mut tx, user).await?.is_some(),
-                Approver::Team(team) => projections::directory::team(&mut tx, team).await?.is_some(),
-            };
-            if exists {
-                facts.approvers.insert(approver);
-            }
-        }
-        Ok(facts)
+        let collections = projections::collections::lookup(&mut tx).await?.into_keys().collect();
+        let approvers = projections::directory::known_approvers(&mut tx).await?;
+        Ok(RuleFacts { collections, approvers })
     }
 }

@@ -28,7 +28,13 @@ impl Origin {
     /// A call from inside: a timer, a reactor, the command line.
     #[must_use]
     pub const fn inside(correlation: Uuid) -> Self {
-        Self { address: None, agent: None, correlation, traceparent: None, idempotency_key: None }
+        Self {
+            address: None,
+            agent: None,
+            correlation,
+            traceparent: None,
+            idempotency_key: None,
+        }
     }
 }
 
@@ -90,7 +96,11 @@ impl Caller {
     /// The product itself.
     #[must_use]
     pub const fn system(tenant: TenantId, correlation: Uuid) -> Self {
-        Self { tenant, principal: Principal::System, origin: Origin::inside(correlation) }
+        Self {
+            tenant,
+            principal: Principal::System,
+            origin: Origin::inside(correlation),
+        }
     }
 
     /// The user, if it is one.
@@ -149,15 +159,21 @@ impl Caller {
     pub fn actor(&self) -> Actor {
         let (kind, id, method) = match &self.principal {
             Principal::User { user, method, .. } => (ActorKind::User, Some(user.to_string()), Some(method.clone())),
-            Principal::ServiceAccount { account, .. } => {
-                (ActorKind::ServiceAccount, Some(account.to_string()), Some("api_key".to_owned()))
-            }
-            Principal::Endpoint { endpoint, .. } => {
-                (ActorKind::Endpoint, Some(endpoint.to_string()), Some("agent_token".to_owned()))
-            }
-            Principal::Operator { name } => {
-                (ActorKind::Operator, Some(name.clone()), Some("platform_credential".to_owned()))
-            }
+            Principal::ServiceAccount { account, .. } => (
+                ActorKind::ServiceAccount,
+                Some(account.to_string()),
+                Some("api_key".to_owned()),
+            ),
+            Principal::Endpoint { endpoint, .. } => (
+                ActorKind::Endpoint,
+                Some(endpoint.to_string()),
+                Some("agent_token".to_owned()),
+            ),
+            Principal::Operator { name } => (
+                ActorKind::Operator,
+                Some(name.clone()),
+                Some("platform_credential".to_owned()),
+            ),
             Principal::System => (ActorKind::System, None, None),
         };
         Actor { kind, id, method }

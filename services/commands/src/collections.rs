@@ -22,8 +22,14 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let collection: CollectionId = self.ambient().id();
         let content = json!({ "kind": kind, "name": name, "members": members });
-        let command = CollectionCommand::CreateCollection { collection, kind, name, members };
-        self.run::<Collection>(caller, "createCollection", collection.uuid(), &content, command).await
+        let command = CollectionCommand::CreateCollection {
+            collection,
+            kind,
+            name,
+            members,
+        };
+        self.run::<Collection>(caller, "createCollection", collection.uuid(), &content, command)
+            .await
     }
 
     /// Changes name or members, whichever is given.
@@ -39,9 +45,18 @@ impl App {
     ) -> Outcome<Written> {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "collection": collection, "name": name, "members": members });
-        let named_by = if name.is_some() { self.used_by(caller, collection, true).await? } else { Vec::new() };
-        let command = CollectionCommand::ChangeCollection { name, members, named_by };
-        self.run::<Collection>(caller, "changeCollection", collection.uuid(), &content, command).await
+        let named_by = if name.is_some() {
+            self.used_by(caller, collection, true).await?
+        } else {
+            Vec::new()
+        };
+        let command = CollectionCommand::ChangeCollection {
+            name,
+            members,
+            named_by,
+        };
+        self.run::<Collection>(caller, "changeCollection", collection.uuid(), &content, command)
+            .await
     }
 
     /// Removes a collection that nothing uses.
@@ -53,7 +68,8 @@ impl App {
         let used_by = self.used_by(caller, collection, false).await?;
         let content = json!({ "collection": collection });
         let command = CollectionCommand::DeleteCollection { used_by };
-        self.run::<Collection>(caller, "deleteCollection", collection.uuid(), &content, command).await
+        self.run::<Collection>(caller, "deleteCollection", collection.uuid(), &content, command)
+            .await
     }
 
     /// The names of the policies and rules that use a collection; by its name only, or by either.
@@ -61,6 +77,6 @@ impl App {
         self.caught_up(caller.tenant).await?;
         let mut tx = self.reading(caller.tenant).await?;
         let uses = projections::collections::used_by(&mut tx, collection).await?;
-        Ok(uses.into_iter().filter(|u| !by_name_only || u.by_name).map(|u| u.name).collect())
+        Ok(if by_name_only { uses.by_name() } else { uses.names() })
     }
 }

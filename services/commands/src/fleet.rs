@@ -19,7 +19,8 @@ impl App {
         let group: DeploymentGroupId = self.ambient().id();
         let content = json!({ "name": name });
         let command = DeploymentGroupCommand::CreateDeploymentGroup { group, name };
-        self.group(caller, "createDeploymentGroup", group, &content, command).await
+        self.group(caller, "createDeploymentGroup", group, &content, command)
+            .await
     }
 
     /// Gives a group another name.
@@ -35,7 +36,8 @@ impl App {
         caller.demand(Act::WriteFleet)?;
         let content = json!({ "group": group, "name": name });
         let command = DeploymentGroupCommand::RenameDeploymentGroup { name };
-        self.group(caller, "renameDeploymentGroup", group, &content, command).await
+        self.group(caller, "renameDeploymentGroup", group, &content, command)
+            .await
     }
 
     /// Removes a group without endpoints.
@@ -46,10 +48,22 @@ impl App {
         caller.demand(Act::WriteFleet)?;
         self.caught_up(caller.tenant).await?;
         let mut tx = self.reading(caller.tenant).await?;
-        let endpoints = projections::fleet::endpoints_in(&mut tx, group).await?;
+        let endpoints = projections::fleet::counts_by_group(&mut tx)
+            .await?
+            .get(&group)
+            .copied()
+            .unwrap_or(0);
         drop(tx);
         let command = DeploymentGroupCommand::DeleteDeploymentGroup { endpoints };
-        let written = self.group(caller, "deleteDeploymentGroup", group, &json!({ "group": group }), command).await?;
+        let written = self
+            .group(
+                caller,
+                "deleteDeploymentGroup",
+                group,
+                &json!({ "group": group }),
+                command,
+            )
+            .await?;
         let mut tx = self.writing(caller.tenant).await?;
         store::revoke_credentials_of(&mut tx, group.uuid(), self.ambient().now()).await?;
         tx.commit().await?;
@@ -69,14 +83,26 @@ impl App {
     ) -> Outcome<Issued> {
         caller.demand(Act::WriteFleet)?;
         let token: RegistrationTokenId = self.ambient().id();
-        let credential = Credential::mint(CredentialKind::Registration, caller.tenant, token.uuid(), self.ambient());
+        let credential = Credential::mint(
+            CredentialKind::Registration,
+            caller.tenant,
+            token.uuid(),
+            self.ambient(),
+        );
         let at = self.ambient().now();
         let mut tx = self.writing(caller.tenant).await?;
         store::keep_credential(&mut tx, &credential, group.uuid(), at, expires_at).await?;
         tx.commit().await?;
         let content = json!({ "group": group, "expiresAt": expires_at, "maxRegistrations": max_uses });
-        let command = DeploymentGroupCommand::IssueRegistrationToken { at, token, expires_at, max_uses };
-        let result = self.group(caller, "issueRegistrationToken", group, &content, command).await;
+        let command = DeploymentGroupCommand::IssueRegistrationToken {
+            at,
+            token,
+            expires_at,
+            max_uses,
+        };
+        let result = self
+            .group(caller, "issueRegistrationToken", group, &content, command)
+            .await;
         if !matches!(&result, Ok(written) if !written.duplicate) {
             let mut tx = self.writing(caller.tenant).await?;
             store::forget_credential(&mut tx, CredentialKind::Registration, token.uuid()).await?;
@@ -84,7 +110,11 @@ impl App {
         }
         let written = result?;
         let secret = (!written.duplicate).then(|| credential.expose().to_string());
-        Ok(Issued { written, id: token.uuid(), secret })
+        Ok(Issued {
+            written,
+            id: token.uuid(),
+            secret,
+        })
     }
 
     /// Kills a registration token. Endpoints that registered with it stay.
@@ -100,9 +130,17 @@ impl App {
         caller.demand(Act::WriteFleet)?;
         let content = json!({ "group": group, "token": token });
         let command = DeploymentGroupCommand::RevokeRegistrationToken { token };
-        let written = self.group(caller, "revokeRegistrationToken", group, &content, command).await?;
+        let written = self
+            .group(caller, "revokeRegistrationToken", group, &content, command)
+            .await?;
         let mut tx = self.writing(caller.tenant).await?;
-        store::revoke_credential(&mut tx, CredentialKind::Registration, token.uuid(), self.ambient().now()).await?;
+        store::revoke_credential(
+            &mut tx,
+            CredentialKind::Registration,
+            token.uuid(),
+            self.ambient().now(),
+        )
+        .await?;
         tx.commit().await?;
         Ok(written)
     }
@@ -115,9 +153,9 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         self.caught_up(caller.tenant).await?;
         let mut tx = self.reading(caller.tenant).await?;
-        let held = projections::policy_snapshot::held(&mut tx, group).await?;
+        let held = projections::policy_snapshot::held(&mut tx).await?;
         drop(tx);
-        if held.is_none_or(|held| held.version != version) {
+        if !held.iter().any(|held| held.group == group && held.version == version) {
             let message = format!("no snapshot of version {version} is held for this group");
             return Err(Refusal::new("NOTHING_HELD", 409, message).on("version"));
         }
@@ -142,7 +180,8 @@ impl App {
         }
         let content = json!({ "endpoint": endpoint, "group": group });
         let command = EndpointCommand::MoveEndpoint { group };
-        self.run::<Endpoint>(caller, "moveEndpoint", endpoint.uuid(), &content, command).await
+        self.run::<Endpoint>(caller, "moveEndpoint", endpoint.uuid(), &content, command)
+            .await
     }
 
     /// Shuts an agent out: its next request is refused; requests and grants follow by a reactor.
@@ -153,7 +192,9 @@ impl App {
         caller.demand(Act::WriteFleet)?;
         let content = json!({ "endpoint": endpoint, "reason": reason });
         let command = EndpointCommand::RemoveEndpoint { reason };
-        let written = self.run::<Endpoint>(caller, "removeEndpoint", endpoint.uuid(), &content, command).await?;
+        let written = self
+            .run::<Endpoint>(caller, "removeEndpoint", endpoint.uuid(), &content, command)
+            .await?;
         self.guards.forget_endpoint(caller.tenant, endpoint);
         Ok(written)
     }
@@ -171,6 +212,7 @@ impl App {
         content: &serde_json::Value,
         command: DeploymentGroupCommand,
     ) -> Outcome<Written> {
-        self.run::<DeploymentGroup>(caller, operation, group.uuid(), content, command).await
+        self.run::<DeploymentGroup>(caller, operation, group.uuid(), content, command)
+            .await
     }
 }

@@ -24,4 +24,8 @@ mod tenants;
 pub use access::Act;
 pub use app::{App, Config, Written};
 pub use caller::{Caller, Origin, Principal};
+pub use people::NewUser;
 pub use refusal::{Outcome, Refusal};
+pub use requests::{BulkItem, MfaInput, Submitted};
+pub use service_accounts::Issued;
+pub use tenants::{CreatedTenant, DELETION_GRACE, NewTenant, TenantRow};

@@ -38,20 +38,41 @@ impl App {
             Some(password) => Some(self.hash_password(password, &new.email).await?),
             None => None,
         };
-        let roles = RolesCommand::AssignRoles { user, roles: new.roles.clone(), by: caller.user() };
+        let roles = RolesCommand::AssignRoles {
+            user,
+            roles: new.roles.clone(),
+            by: caller.user(),
+        };
         let current: Roles = self.state(caller.tenant, caller.tenant.uuid()).await?;
         model::Noun::decide(&current, roles.clone()).map_err(|error| Refusal::of(&error))?;
 
         let content = json!({ "email": new.email, "name": new.name, "roles": new.roles });
-        let command =
-            UserCommand::CreateUser { user, person, email: new.email, name: new.name, source: new.source.to_owned() };
-        let written = self.run::<User>(caller, "createUser", user.uuid(), &content, command).await?;
+        let command = UserCommand::CreateUser {
+            user,
+            person,
+            email: new.email,
+            name: new.name,
+            source: new.source.to_owned(),
+        };
+        let written = self
+            .run::<User>(caller, "createUser", user.uuid(), &content, command)
+            .await?;
         let user = written.id::<UserId>();
         let mut position = written.position;
         if !new.roles.is_empty() {
-            let roles = RolesCommand::AssignRoles { user, roles: new.roles, by: caller.user() };
+            let roles = RolesCommand::AssignRoles {
+                user,
+                roles: new.roles,
+                by: caller.user(),
+            };
             position = self
-                .run::<Roles>(caller, "createUser/roles", caller.tenant.uuid(), &json!({ "user": user }), roles)
+                .run::<Roles>(
+                    caller,
+                    "createUser/roles",
+                    caller.tenant.uuid(),
+                    &json!({ "user": user }),
+                    roles,
+                )
                 .await?
                 .position
                 .max(position);
@@ -72,7 +93,14 @@ impl App {
         caller.demand(Act::WritePeople)?;
         self.not_above(caller, user).await?;
         let content = json!({ "user": user, "email": email, "name": name });
-        self.run::<User>(caller, "changeUser", user.uuid(), &content, UserCommand::ChangeUser { email, name }).await
+        self.run::<User>(
+            caller,
+            "changeUser",
+            user.uuid(),
+            &content,
+            UserCommand::ChangeUser { email, name },
+        )
+        .await
     }
 
     /// Gives a user exactly these roles. Their sessions end, so that each begins with what the person may now do.
@@ -86,8 +114,14 @@ impl App {
             return Err(Refusal::not_found("user"));
         }
         let content = json!({ "user": user, "roles": roles });
-        let command = RolesCommand::AssignRoles { user, roles, by: caller.user() };
-        let mut written = self.run::<Roles>(caller, "changeUserRoles", caller.tenant.uuid(), &content, command).await?;
+        let command = RolesCommand::AssignRoles {
+            user,
+            roles,
+            by: caller.user(),
+        };
+        let mut written = self
+            .run::<Roles>(caller, "changeUserRoles", caller.tenant.uuid(), &content, command)
+            .await?;
         written.id = user.uuid();
         if caller.user() != Some(user) {
             self.end_sessions(caller.tenant, user).await?;
@@ -103,8 +137,13 @@ impl App {
         caller.demand(Act::WritePeople)?;
         let roles = self.not_above(caller, user).await?;
         let content = json!({ "user": user, "reason": reason });
-        let command = UserCommand::DisableUser { is_owner: roles.contains(&Role::Owner), reason };
-        let written = self.run::<User>(caller, "disableUser", user.uuid(), &content, command).await?;
+        let command = UserCommand::DisableUser {
+            is_owner: roles.contains(&Role::Owner),
+            reason,
+        };
+        let written = self
+            .run::<User>(caller, "disableUser", user.uuid(), &content, command)
+            .await?;
         self.end_sessions(caller.tenant, user).await?;
         Ok(written)
     }
@@ -116,7 +155,14 @@ impl App {
     pub async fn enable_user(&self, caller: &Caller, user: UserId) -> Outcome<Written> {
         caller.demand(Act::WritePeople)?;
         self.not_above(caller, user).await?;
-        self.run::<User>(caller, "enableUser", user.uuid(), &json!({ "user": user }), UserCommand::EnableUser).await
+        self.run::<User>(
+            caller,
+            "enableUser",
+            user.uuid(),
+            &json!({ "user": user }),
+            UserCommand::EnableUser,
+        )
+        .await
     }
 
     /// Says which user an endpoint account belongs to. Nobody links an account to themselves while requests of it are
@@ -129,8 +175,13 @@ impl App {
         let account: User = self.state(caller.tenant, user.uuid()).await?;
         let user_person = account.person().ok_or_else(|| Refusal::not_found("user").on("user"))?;
         let content = json!({ "person": person, "user": user });
-        let command = PersonCommand::LinkEndpointAccount { user, user_person, by: "admin".to_owned() };
-        self.run::<Person>(caller, "linkEndpointAccount", person.uuid(), &content, command).await
+        let command = PersonCommand::LinkEndpointAccount {
+            user,
+            user_person,
+            by: "admin".to_owned(),
+        };
+        self.run::<Person>(caller, "linkEndpointAccount", person.uuid(), &content, command)
+            .await
     }
 
     /// Takes a link back.
@@ -141,14 +192,20 @@ impl App {
         caller.demand(Act::WritePeople)?;
         self.caught_up(caller.tenant).await?;
         let mut tx = self.reading(caller.tenant).await?;
-        if !projections::request_queue::open_of_person(&mut tx, person).await?.is_empty() {
-            let message = "requests of this endpoint account are open; an unlinked account could be decided by its owner";
+        if projections::request_queue::live_of_people(&mut tx, &[person])
+            .await?
+            .iter()
+            .any(|live| live.open)
+        {
+            let message =
+                "requests of this endpoint account are open; an unlinked account could be decided by its owner";
             return Err(Refusal::new("REQUESTS_OPEN", 409, message));
         }
         drop(tx);
         let content = json!({ "person": person });
         let command = PersonCommand::UnlinkEndpointAccount;
-        self.run::<Person>(caller, "unlinkEndpointAccount", person.uuid(), &content, command).await
+        self.run::<Person>(caller, "unlinkEndpointAccount", person.uuid(), &content, command)
+            .await
     }
 
     /// Takes a user's one-time codes away, after they lost their device.
@@ -158,8 +215,12 @@ impl App {
     pub async fn reset_totp(&self, caller: &Caller, user: UserId) -> Outcome<Written> {
         caller.demand(Act::WritePeople)?;
         self.not_above(caller, user).await?;
-        let command = UserCommand::RemoveMfa { method: "totp".to_owned() };
-        let written = self.run::<User>(caller, "resetTotp", user.uuid(), &json!({ "user": user }), command).await?;
+        let command = UserCommand::RemoveMfa {
+            method: "totp".to_owned(),
+        };
+        let written = self
+            .run::<User>(caller, "resetTotp", user.uuid(), &json!({ "user": user }), command)
+            .await?;
         let mut tx = self.writing(caller.tenant).await?;
         store::drop_totp(&mut tx, user).await?;
         tx.commit().await?;

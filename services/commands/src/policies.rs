@@ -22,7 +22,13 @@ impl App {
         let policy: PolicyId = self.ambient().id();
         let content = json!({ "document": document, "reason": reason });
         let facts = self.save_facts(caller).await?;
-        let command = PolicyCommand::CreatePolicy { policy, document: Box::new(document), reason, copied_from: None, facts };
+        let command = PolicyCommand::CreatePolicy {
+            policy,
+            document: Box::new(document),
+            reason,
+            copied_from: None,
+            facts,
+        };
         self.policy(caller, "createPolicy", policy, &content, command).await
     }
 
@@ -63,7 +69,12 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "policy": policy, "document": document, "reason": reason, "expected": expected });
         let facts = self.save_facts(caller).await?;
-        let command = PolicyCommand::RevisePolicy { document: Box::new(document), reason, expected, facts };
+        let command = PolicyCommand::RevisePolicy {
+            document: Box::new(document),
+            reason,
+            expected,
+            facts,
+        };
         self.policy(caller, "revisePolicy", policy, &content, command).await
     }
 
@@ -82,7 +93,12 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "policy": policy, "status": status, "reason": reason, "expected": expected });
         let facts = self.save_facts(caller).await?;
-        let command = PolicyCommand::SetPolicyStatus { status, reason, expected, facts };
+        let command = PolicyCommand::SetPolicyStatus {
+            status,
+            reason,
+            expected,
+            facts,
+        };
         self.policy(caller, "setPolicyStatus", policy, &content, command).await
     }
 
@@ -101,8 +117,19 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "policy": policy, "to": to, "reason": reason, "expected": expected });
         let facts = self.save_facts(caller).await?;
-        self.policy(caller, "rollbackPolicy", policy, &content, PolicyCommand::RollbackPolicy { to, reason, expected, facts })
-            .await
+        self.policy(
+            caller,
+            "rollbackPolicy",
+            policy,
+            &content,
+            PolicyCommand::RollbackPolicy {
+                to,
+                reason,
+                expected,
+                facts,
+            },
+        )
+        .await
     }
 
     /// Gives a revision to some deployment groups first.
@@ -127,8 +154,15 @@ impl App {
         let content = json!({ "policy": policy, "document": document, "groups": groups, "reason": reason });
         let facts = self.save_facts(caller).await?;
         let document = Box::new(document);
-        let command = PolicyCommand::StagePolicyRevision { document, groups, reason, expected, facts };
-        self.policy(caller, "stagePolicyRevision", policy, &content, command).await
+        let command = PolicyCommand::StagePolicyRevision {
+            document,
+            groups,
+            reason,
+            expected,
+            facts,
+        };
+        self.policy(caller, "stagePolicyRevision", policy, &content, command)
+            .await
     }
 
     /// Makes the staged revision live everywhere.
@@ -139,17 +173,36 @@ impl App {
         caller.demand(Act::WritePolicies)?;
         let facts = self.save_facts(caller).await?;
         let command = PolicyCommand::PromotePolicyRevision { facts };
-        self.policy(caller, "promotePolicyRevision", policy, &json!({ "policy": policy }), command).await
+        self.policy(
+            caller,
+            "promotePolicyRevision",
+            policy,
+            &json!({ "policy": policy }),
+            command,
+        )
+        .await
     }
 
     /// Takes the staged revision back.
     ///
     /// # Errors
     /// As [`App::promote_policy_revision`].
-    pub async fn withdraw_policy_revision(&self, caller: &Caller, policy: PolicyId, reason: String) -> Outcome<Written> {
+    pub async fn withdraw_policy_revision(
+        &self,
+        caller: &Caller,
+        policy: PolicyId,
+        reason: String,
+    ) -> Outcome<Written> {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "policy": policy, "reason": reason });
-        self.policy(caller, "withdrawPolicyRevision", policy, &content, PolicyCommand::WithdrawPolicyRevision { reason }).await
+        self.policy(
+            caller,
+            "withdrawPolicyRevision",
+            policy,
+            &content,
+            PolicyCommand::WithdrawPolicyRevision { reason },
+        )
+        .await
     }
 
     /// Removes a policy; its history stays.
@@ -159,7 +212,14 @@ impl App {
     pub async fn delete_policy(&self, caller: &Caller, policy: PolicyId, reason: String) -> Outcome<Written> {
         caller.demand(Act::WritePolicies)?;
         let content = json!({ "policy": policy, "reason": reason });
-        self.policy(caller, "deletePolicy", policy, &content, PolicyCommand::DeletePolicy { reason }).await
+        self.policy(
+            caller,
+            "deletePolicy",
+            policy,
+            &content,
+            PolicyCommand::DeletePolicy { reason },
+        )
+        .await
     }
 
     async fn policy(
@@ -171,7 +231,10 @@ impl App {
         command: PolicyCommand,
     ) -> Outcome<Written> {
         let envelope = self.envelope(caller, operation, content)?;
-        match self.run_in::<Policy>(caller.tenant, policy.uuid(), &envelope, command).await {
+        match self
+            .run_in::<Policy>(caller.tenant, policy.uuid(), &envelope, command)
+            .await
+        {
             Ok(done) => Ok(done.into()),
             Err(eventstore::ExecuteError::Refused(error)) => {
                 let mut refusal = Refusal::of(&error);
@@ -186,19 +249,16 @@ impl App {
 
     /// What has to be looked up before a document is saved or linted.
     pub(crate) async fn save_facts(&self, caller: &Caller) -> Outcome<SaveFacts> {
-        Ok(SaveFacts { collections: self.collections_by_name(caller).await?, is_owner: caller.has(Role::Owner) })
+        Ok(SaveFacts {
+            collections: self.collections_by_name(caller).await?,
+            is_owner: caller.has(Role::Owner),
+        })
     }
 
     async fn collections_by_name(&self, caller: &Caller) -> Outcome<BTreeMap<String, policy_engine::Collection>> {
         // A collection that was made a moment ago has to be known here.
         self.caught_up(caller.tenant).await?;
         let mut tx = self.reading(caller.tenant).await?;
-        let mut known = BTreeMap::new();
-        for row in projections::collections::all(&mut tx).await? {
-            let collection = policy_engine::Collection { kind: row.kind, members: row.members };
-            known.insert(row.id.to_string(), collection.clone());
-            known.insert(row.name, collection);
-        }
-        Ok(known)
+        Ok(projections::collections::lookup(&mut tx).await?)
     }
 }

@@ -36,7 +36,14 @@ impl Refusal {
     /// A refusal of this code.
     #[must_use]
     pub fn new(code: &'static str, status: u16, message: impl Into<String>) -> Self {
-        Self { code, status, message: message.into(), field: None, details: None, retry_after: None }
+        Self {
+            code,
+            status,
+            message: message.into(),
+            field: None,
+            details: None,
+            retry_after: None,
+        }
     }
 
     /// There is no such thing, or it is another tenant's: the two look alike.
@@ -67,14 +74,22 @@ impl Refusal {
     #[must_use]
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");
-        Self::new("INTERNAL", 500, "something went wrong here; it is logged under the request's id")
+        Self::new(
+            "INTERNAL",
+            500,
+            "something went wrong here; it is logged under the request's id",
+        )
     }
 
     /// The database or another part is away for the moment.
     #[must_use]
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
         tracing::warn!(%cause, "unavailable");
-        let mut refusal = Self::new("UNAVAILABLE", 503, "the service is not available for the moment; nothing is lost");
+        let mut refusal = Self::new(
+            "UNAVAILABLE",
+            503,
+            "the service is not available for the moment; nothing is lost",
+        );
         refusal.retry_after = Some(2);
         refusal
     }
@@ -130,6 +145,16 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<projections::ReadError> for Refusal {
+    fn from(error: projections::ReadError) -> Self {
+        match error {
+            projections::ReadError::Database(error) => error.into(),
+            projections::ReadError::Cursor => Self::bad_input("after", "this cursor is not one of this list"),
+            other => Self::internal(other),
+        }
+    }
+}
+
 impl From<eventstore::VaultError> for Refusal {
     fn from(error: eventstore::VaultError) -> Self {
         StoreError::Vault(error).into()
@@ -150,13 +175,17 @@ impl<E: Coded> From<ExecuteError<E>> for Refusal {
     fn from(error: ExecuteError<E>) -> Self {
         match error {
             ExecuteError::Refused(rule) => Self::of(&rule),
-            ExecuteError::Conflict => {
-                Self::new("CONFLICT", 409, "it was changed by somebody else meanwhile; load it again")
-            }
-            ExecuteError::KeyReused => {
-                Self::new("IDEMPOTENCY_KEY_REUSED", 422, "this Idempotency-Key was used for another command")
-                    .on("Idempotency-Key")
-            }
+            ExecuteError::Conflict => Self::new(
+                "CONFLICT",
+                409,
+                "it was changed by somebody else meanwhile; load it again",
+            ),
+            ExecuteError::KeyReused => Self::new(
+                "IDEMPOTENCY_KEY_REUSED",
+                422,
+                "this Idempotency-Key was used for another command",
+            )
+            .on("Idempotency-Key"),
             ExecuteError::ClaimTaken { space, holder } => {
                 let (field, message) = claimed(&space);
                 Self::new("NAME_TAKEN", 409, message)

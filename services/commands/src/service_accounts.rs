@@ -25,17 +25,13 @@ impl App {
     ///
     /// # Errors
     /// `BAD_INPUT`, `NAME_TAKEN`, `FORBIDDEN`.
-    pub async fn create_service_account(
-        &self,
-        caller: &Caller,
-        name: String,
-        scopes: Vec<Scope>,
-    ) -> Outcome<Written> {
+    pub async fn create_service_account(&self, caller: &Caller, name: String, scopes: Vec<Scope>) -> Outcome<Written> {
         caller.demand(Act::WriteServiceAccounts)?;
         let account: ServiceAccountId = self.ambient().id();
         let content = json!({ "name": name, "scopes": scopes });
         let command = ServiceAccountCommand::CreateServiceAccount { account, name, scopes };
-        self.run::<ServiceAccount>(caller, "createServiceAccount", account.uuid(), &content, command).await
+        self.run::<ServiceAccount>(caller, "createServiceAccount", account.uuid(), &content, command)
+            .await
     }
 
     /// Issues a key; its secret is in the answer and nowhere else.
@@ -58,8 +54,15 @@ impl App {
         let mut tx = self.writing(caller.tenant).await?;
         store::keep_credential(&mut tx, &credential, account.uuid(), at, expires_at).await?;
         tx.commit().await?;
-        let command = ServiceAccountCommand::IssueApiKey { at, key, scopes, expires_at };
-        let result = self.run::<ServiceAccount>(caller, "issueApiKey", account.uuid(), &content, command).await;
+        let command = ServiceAccountCommand::IssueApiKey {
+            at,
+            key,
+            scopes,
+            expires_at,
+        };
+        let result = self
+            .run::<ServiceAccount>(caller, "issueApiKey", account.uuid(), &content, command)
+            .await;
         if !matches!(&result, Ok(written) if !written.duplicate) {
             let mut tx = self.writing(caller.tenant).await?;
             store::forget_credential(&mut tx, CredentialKind::ApiKey, key.uuid()).await?;
@@ -67,7 +70,11 @@ impl App {
         }
         let written = result?;
         let secret = (!written.duplicate).then(|| credential.expose().to_string());
-        Ok(Issued { written, id: key.uuid(), secret })
+        Ok(Issued {
+            written,
+            id: key.uuid(),
+            secret,
+        })
     }
 
     /// Kills a key: the next request with it is refused.
@@ -78,7 +85,9 @@ impl App {
         caller.demand(Act::WriteServiceAccounts)?;
         let content = json!({ "account": account, "key": key });
         let command = ServiceAccountCommand::RevokeApiKey { key };
-        let written = self.run::<ServiceAccount>(caller, "revokeApiKey", account.uuid(), &content, command).await?;
+        let written = self
+            .run::<ServiceAccount>(caller, "revokeApiKey", account.uuid(), &content, command)
+            .await?;
         let mut tx = self.writing(caller.tenant).await?;
         store::revoke_credential(&mut tx, CredentialKind::ApiKey, key.uuid(), self.ambient().now()).await?;
         tx.commit().await?;
@@ -93,7 +102,9 @@ impl App {
         caller.demand(Act::WriteServiceAccounts)?;
         let content = json!({ "account": account });
         let command = ServiceAccountCommand::DeleteServiceAccount;
-        let written = self.run::<ServiceAccount>(caller, "deleteServiceAccount", account.uuid(), &content, command).await?;
+        let written = self
+            .run::<ServiceAccount>(caller, "deleteServiceAccount", account.uuid(), &content, command)
+            .await?;
         let mut tx = self.writing(caller.tenant).await?;
         store::revoke_credentials_of(&mut tx, account.uuid(), self.ambient().now()).await?;
         tx.commit().await?;

@@ -13,7 +13,10 @@ impl App {
     pub async fn change_settings(&self, caller: &Caller, settings: Settings) -> Outcome<Written> {
         caller.demand(Act::WriteSettings)?;
         let content = json!({ "settings": settings });
-        let command = TenantCommand::ChangeSettings { settings: Box::new(settings) };
-        self.run::<Tenant>(caller, "changeSettings", caller.tenant.uuid(), &content, command).await
+        let command = TenantCommand::ChangeSettings {
+            settings: Box::new(settings),
+        };
+        self.run::<Tenant>(caller, "changeSettings", caller.tenant.uuid(), &content, command)
+            .await
     }
 }

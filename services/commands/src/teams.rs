@@ -16,7 +16,14 @@ impl App {
         self.users_exist(caller, &members).await?;
         let team: TeamId = self.ambient().id();
         let content = json!({ "name": name, "members": members });
-        self.run::<Team>(caller, "createTeam", team.uuid(), &content, TeamCommand::CreateTeam { team, name, members }).await
+        self.run::<Team>(
+            caller,
+            "createTeam",
+            team.uuid(),
+            &content,
+            TeamCommand::CreateTeam { team, name, members },
+        )
+        .await
     }
 
     /// Changes name or members, whichever is given; members are the whole list.
@@ -33,7 +40,14 @@ impl App {
         caller.demand(Act::WritePeople)?;
         self.users_exist(caller, members.as_deref().unwrap_or_default()).await?;
         let content = json!({ "team": team, "name": name, "members": members });
-        self.run::<Team>(caller, "changeTeam", team.uuid(), &content, TeamCommand::ChangeTeam { name, members }).await
+        self.run::<Team>(
+            caller,
+            "changeTeam",
+            team.uuid(),
+            &content,
+            TeamCommand::ChangeTeam { name, members },
+        )
+        .await
     }
 
     /// Removes a team that no approval rule names.
@@ -47,11 +61,17 @@ impl App {
         let used_by = rules
             .rules()
             .iter()
-            .filter(|(_, rule)| rule.primary.iter().chain(&rule.secondary).any(|a| *a == Approver::Team(team)))
+            .filter(|(_, rule)| {
+                rule.primary
+                    .iter()
+                    .chain(&rule.secondary)
+                    .any(|a| *a == Approver::Team(team))
+            })
             .map(|(_, rule)| rule.name.clone())
             .collect();
         let command = TeamCommand::DeleteTeam { used_by };
-        self.run::<Team>(caller, "deleteTeam", team.uuid(), &json!({ "team": team }), command).await
+        self.run::<Team>(caller, "deleteTeam", team.uuid(), &json!({ "team": team }), command)
+            .await
     }
 
     async fn users_exist(&self, caller: &Caller, users: &[UserId]) -> Outcome<()> {

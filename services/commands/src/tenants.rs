@@ -61,13 +61,18 @@ impl App {
         operator(caller)?;
         let id = new.id.unwrap_or_else(|| self.ambient().id());
         if let Some(owner) = &new.owner {
-            model::text::email(&owner.email).map_err(|e| Refusal::bad_input("owner.email", format!("owner.email {e}")))?;
+            model::text::email(&owner.email)
+                .map_err(|e| Refusal::bad_input("owner.email", format!("owner.email {e}")))?;
             model::text::name(&owner.name).map_err(|e| Refusal::bad_input("owner.name", format!("owner.name {e}")))?;
             if let Some(password) = &owner.password {
                 crate::auth::check_password(password, &owner.email).map_err(|r| r.on("owner.password"))?;
             }
         }
-        let inside = Caller { tenant: id, principal: caller.principal.clone(), origin: caller.origin.clone() };
+        let inside = Caller {
+            tenant: id,
+            principal: caller.principal.clone(),
+            origin: caller.origin.clone(),
+        };
         let envelope = self.envelope(&inside, "createTenant", &json!({ "slug": new.slug, "name": new.name }))?;
         let command = TenantCommand::CreateTenant {
             tenant: id,
@@ -77,17 +82,32 @@ impl App {
         };
         model::Noun::decide(&Tenant::default(), command.clone()).map_err(|error| Refusal::of(&error))?;
         let routed = Routed { id, slug: new.slug };
-        let done = self.store.create_tenant::<Tenant>(routed, &envelope, command).await.map_err(|error| match error {
-            CreateTenantError::SlugTaken(_) => Refusal::new("NAME_TAKEN", 409, "another tenant has this slug").on("slug"),
-            CreateTenantError::SlugInvalid(_) => {
-                Refusal::bad_input("slug", "slug must be 2 to 40 of a-z, 0-9 and -, with a letter or digit at both ends")
-            }
-            CreateTenantError::Execute(error) => error.into(),
-        })?;
-        let mut made = CreatedTenant { id, owner: None, position: done.last() };
+        let done = self
+            .store
+            .create_tenant::<Tenant>(routed, &envelope, command)
+            .await
+            .map_err(|error| match error {
+                CreateTenantError::SlugTaken(_) => {
+                    Refusal::new("NAME_TAKEN", 409, "another tenant has this slug").on("slug")
+                }
+                CreateTenantError::SlugInvalid(_) => Refusal::bad_input(
+                    "slug",
+                    "slug must be 2 to 40 of a-z, 0-9 and -, with a letter or digit at both ends",
+                ),
+                CreateTenantError::Execute(error) => error.into(),
+            })?;
+        let mut made = CreatedTenant {
+            id,
+            owner: None,
+            position: done.last(),
+        };
         if let Some(mut owner) = new.owner {
             owner.roles = vec![Role::Owner];
-            let system = Caller { tenant: id, principal: Principal::System, origin: caller.origin.clone() };
+            let system = Caller {
+                tenant: id,
+                principal: Principal::System,
+                origin: caller.origin.clone(),
+            };
             let written = self.create_user(&system, owner).await?;
             made.owner = Some(written.id());
             made.position = written.position;
@@ -109,7 +129,13 @@ impl App {
     /// # Errors
     /// `ALREADY_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn suspend_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
-        self.tenant(caller, "suspendTenant", TenantCommand::SuspendTenant { reason }, "suspended").await
+        self.tenant(
+            caller,
+            "suspendTenant",
+            TenantCommand::SuspendTenant { reason },
+            "suspended",
+        )
+        .await
     }
 
     /// Opens them again.
@@ -117,7 +143,8 @@ impl App {
     /// # Errors
     /// `NOT_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn resume_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
-        self.tenant(caller, "resumeTenant", TenantCommand::ResumeTenant { reason }, "active").await
+        self.tenant(caller, "resumeTenant", TenantCommand::ResumeTenant { reason }, "active")
+            .await
     }
 
     /// Has a tenant deleted, data and keys, at the end of the grace period. `confirm` is the tenant's slug, typed again.
@@ -126,21 +153,30 @@ impl App {
     /// `CONFIRMATION_NEEDED`, `DELETION_REQUESTED`, `BAD_INPUT` for a grace under a day, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn delete_tenant(&self, caller: &Caller, confirm: &str, grace: Duration) -> Outcome<Written> {
         operator(caller)?;
-        let row = self.list_tenants(caller).await?.into_iter().find(|row| row.id == caller.tenant);
+        let row = self
+            .list_tenants(caller)
+            .await?
+            .into_iter()
+            .find(|row| row.id == caller.tenant);
         let row = row.ok_or_else(|| Refusal::not_found("tenant"))?;
         if row.slug != confirm {
             let message = "repeat the tenant's slug in `confirm` to delete it";
             return Err(Refusal::new("CONFIRMATION_NEEDED", 422, message).on("confirm"));
         }
         let at = self.ambient().now();
-        let command = TenantCommand::RequestTenantDeletion { at, purge_at: at + grace };
+        let command = TenantCommand::RequestTenantDeletion {
+            at,
+            purge_at: at + grace,
+        };
         self.tenant(caller, "deleteTenant", command, "deleting").await
     }
 
     async fn tenant(&self, caller: &Caller, operation: &str, command: TenantCommand, status: &str) -> Outcome<Written> {
         operator(caller)?;
         let content = json!({ "command": format!("{command:?}") });
-        let written = self.run::<Tenant>(caller, operation, caller.tenant.uuid(), &content, command).await?;
+        let written = self
+            .run::<Tenant>(caller, operation, caller.tenant.uuid(), &content, command)
+            .await?;
         crate::auth::store::set_tenant_status(self.pool(), caller.tenant, status).await?;
         self.guards.forget_tenant(caller.tenant);
         Ok(written)

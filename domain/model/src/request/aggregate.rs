@@ -204,6 +204,26 @@ impl Request {
         &self.digest_mac
     }
 
+    /// How often the action was asked for while it was open, from 1.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether an approver took something away from the grant.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        self.agreements
+            .iter()
+            .any(|a| a.uses.is_some() || a.grant_minutes.is_some())
+    }
+
+    /// Whether this user is among those who agreed.
+    #[must_use]
+    pub fn was_approved_by(&self, user: UserId) -> bool {
+        self.agreements.iter().any(|a| a.approver == user)
+    }
+
     /// Where it was asked.
     #[must_use]
     pub const fn endpoint(&self) -> EndpointId {
@@ -384,7 +404,8 @@ impl Request {
     }
 
     /// The last moment at which a decision could still come, were it escalated at the first deadline.
-    fn last_deadline(&self) -> Timestamp {
+    #[must_use]
+    pub fn last_deadline(&self) -> Timestamp {
         if self.status == Status::Pending {
             self.deadline + minutes(self.windows.escalated_minutes)
         } else {

@@ -6,8 +6,8 @@ use formats::{PersonId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChannelLocked, MfaEnrolled, MfaRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged, UserCommand,
-    UserCreated, UserDisabled, UserEnabled, UserError, UserEvent,
+    ChannelLocked, CodeVerified, MfaEnrolled, MfaRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged,
+    UserCommand, UserCreated, UserDisabled, UserEnabled, UserError, UserEvent,
 };
 use crate::{Noun, aggregate::aggregate, text};
 
@@ -58,6 +58,7 @@ impl User {
             UserEvent::UserChanged(_)
             | UserEvent::PasswordChanged(_)
             | UserEvent::ChannelLocked(_)
+            | UserEvent::CodeVerified(_)
             | UserEvent::SignedIn(_)
             | UserEvent::SignedOut(_) => {}
         }
@@ -134,6 +135,20 @@ impl Noun for User {
                 person,
                 channel,
                 until,
+            }
+            .into(),
+            C::VerifyCode {
+                endpoint,
+                requester,
+                request,
+                other_user,
+            } => CodeVerified {
+                user,
+                person,
+                endpoint,
+                requester,
+                request,
+                other_user,
             }
             .into(),
             C::SignIn { method } => SignedIn { user, person, method }.into(),

@@ -1,6 +1,6 @@
 //! What can be asked of a user's account.
 
-use formats::{PersonId, Timestamp, UserId};
+use formats::{EndpointId, PersonId, RequestId, Timestamp, UserId};
 
 /// The commands, by their names in the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub enum UserCommand {
     RemoveMfa { method: String },
     /// Note a lock.
     LockChannel { channel: String, until: Timestamp },
+    /// Note that a code was given at an endpoint.
+    VerifyCode {
+        endpoint: EndpointId,
+        requester: PersonId,
+        request: Option<RequestId>,
+        other_user: bool,
+    },
     /// Note a sign-in.
     SignIn { method: String },
     /// Note the end of sessions.

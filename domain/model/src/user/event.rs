@@ -1,6 +1,6 @@
 //! What can happen to a user.
 
-use formats::{PersonId, Timestamp, UserId};
+use formats::{EndpointId, PersonId, RequestId, Timestamp, UserId};
 
 use crate::{
     Personal,
@@ -68,6 +68,17 @@ events! {
             channel: String,
             until: Timestamp,
         }
+        /// A one-time code of this user was given at an endpoint.
+        CodeVerified {
+            user: UserId,
+            person: PersonId,
+            endpoint: EndpointId,
+            /// Who acts at the endpoint.
+            requester: PersonId,
+            request: Option<RequestId>,
+            /// The code is not of the requester's own account: flagged.
+            other_user: bool,
+        }
         /// A session began.
         SignedIn {
             user: UserId,
@@ -96,6 +107,7 @@ impl EventData for UserEvent {
             Self::MfaEnrolled(e) => e.person,
             Self::MfaRemoved(e) => e.person,
             Self::ChannelLocked(e) => e.person,
+            Self::CodeVerified(e) => e.person,
             Self::SignedIn(e) => e.person,
             Self::SignedOut(e) => e.person,
         })
@@ -115,6 +127,7 @@ impl EventData for UserEvent {
             | Self::MfaEnrolled(_)
             | Self::MfaRemoved(_)
             | Self::ChannelLocked(_)
+            | Self::CodeVerified(_)
             | Self::SignedIn(_)
             | Self::SignedOut(_) => Vec::new(),
         }

@@ -46,7 +46,9 @@ impl App {
         let now = self.ambient().now();
         let mut tx = self.writing(tenant).await?;
         let live = store::credential(&mut tx, CredentialKind::ApiKey, credential.id, now).await?;
-        let live = live.filter(|live| credential.secret.matches(&live.secret_hash)).ok_or_else(Refusal::unauthenticated)?;
+        let live = live
+            .filter(|live| credential.secret.matches(&live.secret_hash))
+            .ok_or_else(Refusal::unauthenticated)?;
         store::touch_credential(&mut tx, CredentialKind::ApiKey, credential.id, now).await?;
         tx.commit().await?;
         self.tenant_is_open(tenant).await?;
@@ -65,7 +67,11 @@ impl App {
         let state: model::service_account::ServiceAccount = self.state(tenant, account.uuid()).await?;
         let scopes = state.scopes_of(key).ok_or_else(Refusal::unauthenticated)?;
         let principal = Principal::ServiceAccount { account, key, scopes };
-        Ok(Caller { tenant, principal, origin: origin.clone() })
+        Ok(Caller {
+            tenant,
+            principal,
+            origin: origin.clone(),
+        })
     }
 
     /// A short token for the caller, who is a person in a session or a service account's key.
@@ -74,12 +80,18 @@ impl App {
     /// `FORBIDDEN` for others.
     pub async fn access_token(&self, caller: &Caller) -> Outcome<AccessToken> {
         let (sub, sid) = match &caller.principal {
-            Principal::User { user, session: Some(session), .. } => (user.to_string(), session.uuid()),
+            Principal::User {
+                user,
+                session: Some(session),
+                ..
+            } => (user.to_string(), session.uuid()),
             Principal::ServiceAccount { account, key, .. } => (account.to_string(), key.uuid()),
             _ => return Err(Refusal::forbidden("access tokens are for sessions and API keys")),
         };
         let keys = self.store.vault().tenant(caller.tenant).await?;
-        let (_, key) = keys.signing(Purpose::Token).ok_or_else(|| Refusal::internal("no token key"))?;
+        let (_, key) = keys
+            .signing(Purpose::Token)
+            .ok_or_else(|| Refusal::internal("no token key"))?;
         let iat = self.ambient().now().seconds();
         let claims = AccessClaims {
             iss: self.config.public_url.clone(),
@@ -94,7 +106,10 @@ impl App {
             scope: String::new(),
         };
         let token = claims.sign(key).map_err(Refusal::internal)?;
-        Ok(AccessToken { token, expires_in: u32::try_from(ACCESS_LIFE).unwrap_or(0) })
+        Ok(AccessToken {
+            token,
+            expires_in: u32::try_from(ACCESS_LIFE).unwrap_or(0),
+        })
     }
 
     async fn access(&self, origin: &Origin, token: &str) -> Outcome<Caller> {
@@ -106,10 +121,17 @@ impl App {
             let mut tx = self.reading(claims.tenant).await?;
             let row = store::session(&mut tx, SessionId::from_uuid(sid), now).await?;
             drop(tx);
-            let row = row.filter(|row| row.user == user).ok_or_else(Refusal::unauthenticated)?;
-            let principal =
-                self.user_principal(claims.tenant, user, Some(row.id), "token", row.stepped_up_at).await?;
-            return Ok(Caller { tenant: claims.tenant, principal, origin: origin.clone() });
+            let row = row
+                .filter(|row| row.user == user)
+                .ok_or_else(Refusal::unauthenticated)?;
+            let principal = self
+                .user_principal(claims.tenant, user, Some(row.id), "token", row.stepped_up_at)
+                .await?;
+            return Ok(Caller {
+                tenant: claims.tenant,
+                principal,
+                origin: origin.clone(),
+            });
         }
         let account: ServiceAccountId = claims.sub.parse().map_err(|_| Refusal::unauthenticated())?;
         let mut tx = self.reading(claims.tenant).await?;
@@ -118,7 +140,8 @@ impl App {
         if live.is_none_or(|live| live.owner != account.uuid()) {
             return Err(Refusal::unauthenticated());
         }
-        self.as_service_account(origin, claims.tenant, account, ApiKeyId::from_uuid(sid)).await
+        self.as_service_account(origin, claims.tenant, account, ApiKeyId::from_uuid(sid))
+            .await
     }
 
     /// Verifies an access token of this server for an audience.
@@ -134,7 +157,11 @@ impl App {
             keys.key_set().find(Purpose::Token, kid, now)
         })
         .map_err(|_| Refusal::unauthenticated())?;
-        if claims.tenant == tenant { Ok(claims) } else { Err(Refusal::unauthenticated()) }
+        if claims.tenant == tenant {
+            Ok(claims)
+        } else {
+            Err(Refusal::unauthenticated())
+        }
     }
 
     /// Who a platform credential is.
@@ -150,7 +177,11 @@ impl App {
             return Err(Refusal::unauthenticated());
         }
         let principal = Principal::Operator { name };
-        Ok(Caller { tenant: TenantId::default(), principal, origin: origin.clone() })
+        Ok(Caller {
+            tenant: TenantId::default(),
+            principal,
+            origin: origin.clone(),
+        })
     }
 
     /// Makes a platform credential; its text is shown once.

@@ -36,13 +36,27 @@ impl Guards {
         (now < known.until).then_some((known.tenant, known.principal))
     }
 
-    pub(crate) fn remember(&self, hash: [u8; 32], tenant: TenantId, principal: Principal, now: Timestamp, end: Timestamp) {
+    pub(crate) fn remember(
+        &self,
+        hash: [u8; 32],
+        tenant: TenantId,
+        principal: Principal,
+        now: Timestamp,
+        end: Timestamp,
+    ) {
         let mut agents = self.lock();
         if agents.len() >= MOST {
             agents.retain(|_, known| now < known.until);
         }
         if agents.len() < MOST {
-            agents.insert(hash, Known { tenant, principal, until: (now + REMEMBER).min(end) });
+            agents.insert(
+                hash,
+                Known {
+                    tenant,
+                    principal,
+                    until: (now + REMEMBER).min(end),
+                },
+            );
         }
     }
 

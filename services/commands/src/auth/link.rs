@@ -37,7 +37,9 @@ impl App {
         })?;
         let link = unverified.verify(keys.link()).map_err(|_| nothing())?;
         let mut tx = self.reading(tenant).await?;
-        let email = projections::directory::user(&mut tx, link.approver).await?.and_then(|row| row.email);
+        let email = projections::directory::user(&mut tx, link.approver)
+            .await?
+            .and_then(|row| row.email);
         drop(tx);
         let slug = super::store::tenants(self.pool())
             .await?
@@ -46,7 +48,14 @@ impl App {
             .map(|row| row.slug)
             .unwrap_or_default();
         let totp = self.has_totp(tenant, link.approver).await?;
-        Ok(LinkVisit { tenant, slug, request: link.request, approver: link.approver, email, totp })
+        Ok(LinkVisit {
+            tenant,
+            slug,
+            request: link.request,
+            approver: link.approver,
+            email,
+            totp,
+        })
     }
 
     /// The text of the link for an approver, to be put into their mail.
@@ -55,8 +64,16 @@ impl App {
     /// `UNAVAILABLE`
     pub async fn link_for(&self, tenant: TenantId, request: RequestId, approver: UserId) -> Outcome<String> {
         let keys = self.store.vault().tenant(tenant).await?;
-        let link = MailLink { tenant, request, approver };
-        Ok(format!("{}/approve/{}", self.config.public_url, &*link.expose(keys.link())))
+        let link = MailLink {
+            tenant,
+            request,
+            approver,
+        };
+        Ok(format!(
+            "{}/approve/{}",
+            self.config.public_url,
+            &*link.expose(keys.link())
+        ))
     }
 
     /// The approver of a link, after a one-time code.
@@ -65,10 +82,20 @@ impl App {
     /// `INVALID_CODE`, `LOCKED`, `NOT_ENROLLED`, `UNAUTHENTICATED`, `TENANT_SUSPENDED`.
     pub async fn link_step_up(&self, origin: &Origin, visit: &LinkVisit, code: &str) -> Outcome<Caller> {
         self.tenant_is_open(visit.tenant).await?;
-        let system = Caller { tenant: visit.tenant, principal: Principal::System, origin: origin.clone() };
+        let system = Caller {
+            tenant: visit.tenant,
+            principal: Principal::System,
+            origin: origin.clone(),
+        };
         self.check_code(&system, visit.approver, Channel::Decide, code).await?;
         let now = self.ambient().now();
-        let principal = self.user_principal(visit.tenant, visit.approver, None, "link+totp", Some(now)).await?;
-        Ok(Caller { tenant: visit.tenant, principal, origin: origin.clone() })
+        let principal = self
+            .user_principal(visit.tenant, visit.approver, None, "link+totp", Some(now))
+            .await?;
+        Ok(Caller {
+            tenant: visit.tenant,
+            principal,
+            origin: origin.clone(),
+        })
     }
 }

@@ -83,10 +83,14 @@ impl App {
         }
         tx.commit().await?;
         if let Some(until) = until {
-            let command = UserCommand::LockChannel { channel: channel.as_str().to_owned(), until };
+            let command = UserCommand::LockChannel {
+                channel: channel.as_str().to_owned(),
+                until,
+            };
             let content = serde_json::json!({ "user": user, "channel": channel.as_str(), "until": until });
             let system = Caller::system(caller.tenant, caller.origin.correlation);
-            self.run::<User>(&system, "lockChannel", user.uuid(), &content, command).await?;
+            self.run::<User>(&system, "lockChannel", user.uuid(), &content, command)
+                .await?;
         }
         Ok(())
     }

@@ -19,8 +19,12 @@ pub const PASSWORD_MIN: usize = 12;
 pub const PASSWORD_MAX: usize = 256;
 
 /// What is tried first in every breach: compared without case.
-static COMMON: LazyLock<std::collections::HashSet<&'static str>> =
-    LazyLock::new(|| include_str!("common-passwords.txt").lines().filter(|line| !line.starts_with('#')).collect());
+static COMMON: LazyLock<std::collections::HashSet<&'static str>> = LazyLock::new(|| {
+    include_str!("common-passwords.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect()
+});
 
 /// Whether a password may be chosen: [`PASSWORD_MIN`] to [`PASSWORD_MAX`] characters, not among the common ones, not
 /// the address itself. No rules about kinds of characters.
@@ -36,7 +40,12 @@ pub fn check_password(password: &str, email: &str) -> Outcome<()> {
         format!("a password has at most {PASSWORD_MAX} characters")
     } else if COMMON.contains(folded.as_str()) || repeats(&folded) {
         "this password is on the lists that are tried first".to_owned()
-    } else if folded == email.to_lowercase() || email.split('@').next().is_some_and(|n| n.len() > 5 && folded.contains(&n.to_lowercase())) {
+    } else if folded == email.to_lowercase()
+        || email
+            .split('@')
+            .next()
+            .is_some_and(|n| n.len() > 5 && folded.contains(&n.to_lowercase()))
+    {
         "a password must not hold the e-mail address".to_owned()
     } else {
         return Ok(());
@@ -52,12 +61,19 @@ fn repeats(text: &str) -> bool {
 
 fn argon2() -> Argon2<'static> {
     // 19 MiB, two passes: the first choice of the OWASP cheat sheet.
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
+    Argon2::new(
+        Algorithm::Argon2id,
+        Version::V0x13,
+        Params::new(19 * 1024, 2, 1, None).unwrap_or_default(),
+    )
 }
 
 /// The hash against which a password is checked where there is no user, so that both take the same time.
 static NOBODY: LazyLock<String> = LazyLock::new(|| {
-    argon2().hash_password_with_salt(b"nobody has this password", b"0123456789abcdef").map(|h| h.to_string()).unwrap_or_default()
+    argon2()
+        .hash_password_with_salt(b"nobody has this password", b"0123456789abcdef")
+        .map(|h| h.to_string())
+        .unwrap_or_default()
 });
 
 impl App {
@@ -69,9 +85,13 @@ impl App {
         check_password(password, email)?;
         let salt: [u8; 16] = self.ambient().bytes();
         let password = password.to_owned();
-        self.hashing(move || argon2().hash_password_with_salt(password.as_bytes(), &salt).map(|hash| hash.to_string()))
-            .await?
-            .map_err(Refusal::internal)
+        self.hashing(move || {
+            argon2()
+                .hash_password_with_salt(password.as_bytes(), &salt)
+                .map(|hash| hash.to_string())
+        })
+        .await?
+        .map_err(Refusal::internal)
     }
 
     /// Whether this is the user's password; takes as long where there is no user or no password.
@@ -81,8 +101,8 @@ impl App {
         self.hashing(move || {
             let known = stored.is_some();
             let text = stored.unwrap_or_else(|| NOBODY.clone());
-            let matches = PasswordHash::new(&text)
-                .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok());
+            let matches =
+                PasswordHash::new(&text).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok());
             known && matches
         })
         .await
@@ -110,11 +130,16 @@ impl App {
     /// # Errors
     /// `INVALID_PASSWORD` for a wrong old one, `WEAK_PASSWORD`, `LOCKED`.
     pub async fn change_password(&self, caller: &Caller, old: &str, new: &str) -> Outcome<Written> {
-        let user = caller.user().ok_or_else(|| Refusal::forbidden("only people have passwords"))?;
+        let user = caller
+            .user()
+            .ok_or_else(|| Refusal::forbidden("only people have passwords"))?;
         self.not_locked(caller.tenant, user, Channel::Password).await?;
         let mut tx = self.reading(caller.tenant).await?;
         let stored = store::password(&mut tx, user).await?;
-        let email = projections::directory::user(&mut tx, user).await?.and_then(|u| u.email).unwrap_or_default();
+        let email = projections::directory::user(&mut tx, user)
+            .await?
+            .and_then(|u| u.email)
+            .unwrap_or_default();
         drop(tx);
         if !self.verify_password(stored, old).await? {
             self.failed(caller, user, Channel::Password).await?;
@@ -135,7 +160,9 @@ impl App {
 
     async fn put_password(&self, caller: &Caller, user: UserId, hash: &str, how: &str) -> Outcome<Written> {
         let command = UserCommand::ChangePassword { how: how.to_owned() };
-        let written = self.run::<User>(caller, "changePassword", user.uuid(), &json!({ "user": user }), command).await?;
+        let written = self
+            .run::<User>(caller, "changePassword", user.uuid(), &json!({ "user": user }), command)
+            .await?;
         let mut tx = self.writing(caller.tenant).await?;
         store::set_password(&mut tx, user, hash, self.ambient().now()).await?;
         store::end_sessions(&mut tx, user, caller.session(), self.ambient().now()).await?;

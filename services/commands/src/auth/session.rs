@@ -31,7 +31,9 @@ pub struct SignIn {
 
 impl std::fmt::Debug for SignIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignIn").field("tenant", &self.tenant).finish_non_exhaustive()
+        f.debug_struct("SignIn")
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +88,11 @@ pub struct SessionInfo {
 
 /// The one answer to whatever is wrong with a sign-in.
 fn invalid() -> Refusal {
-    Refusal::new("INVALID_SIGN_IN", 401, "tenant, e-mail address or password is wrong, or the account is closed")
+    Refusal::new(
+        "INVALID_SIGN_IN",
+        401,
+        "tenant, e-mail address or password is wrong, or the account is closed",
+    )
 }
 
 fn csrf_of(secret: &[u8; 32]) -> String {
@@ -118,7 +124,11 @@ impl App {
             return Err(invalid());
         };
         self.not_locked(tenant, row.id, Channel::Password).await?;
-        let system = Caller { tenant, principal: Principal::System, origin: origin.clone() };
+        let system = Caller {
+            tenant,
+            principal: Principal::System,
+            origin: origin.clone(),
+        };
         if !self.verify_password(stored, &input.password).await? {
             self.failed(&system, row.id, Channel::Password).await?;
             return Err(invalid());
@@ -171,13 +181,22 @@ impl App {
         tx.commit().await?;
         let caller = self.as_user(origin, tenant, &row).await?;
         let content = json!({ "session": id });
-        let command = UserCommand::SignIn { method: method.to_owned() };
+        let command = UserCommand::SignIn {
+            method: method.to_owned(),
+        };
         // The event has its own id: a sign-in is not repeated under an Idempotency-Key.
         let mut log = caller.clone();
         log.origin.idempotency_key = None;
         self.run::<User>(&log, "signIn", user.uuid(), &content, command).await?;
         let csrf = csrf_of(credential.secret.expose());
-        Ok(SignedIn { cookie: credential.expose(), session: Session { caller, csrf, expires_at } })
+        Ok(SignedIn {
+            cookie: credential.expose(),
+            session: Session {
+                caller,
+                csrf,
+                expires_at,
+            },
+        })
     }
 
     /// Whose session a cookie is. Roles and the account's state are those of this moment.
@@ -192,7 +211,9 @@ impl App {
         let mut tx = self.reading(tenant).await?;
         let row = store::session(&mut tx, SessionId::from_uuid(credential.id), now).await?;
         drop(tx);
-        let row = row.filter(|row| credential.secret.matches(&row.secret_hash)).ok_or_else(Refusal::unauthenticated)?;
+        let row = row
+            .filter(|row| credential.secret.matches(&row.secret_hash))
+            .ok_or_else(Refusal::unauthenticated)?;
         self.tenant_is_open(tenant).await?;
         let caller = self.as_user(origin, tenant, &row).await?;
         if now.since(row.seen_at) >= SEEN_EVERY {
@@ -200,7 +221,11 @@ impl App {
             store::touch_session(&mut tx, row.id, now, false).await?;
             tx.commit().await?;
         }
-        Ok(Session { caller, csrf: csrf_of(credential.secret.expose()), expires_at: row.expires_at })
+        Ok(Session {
+            caller,
+            csrf: csrf_of(credential.secret.expose()),
+            expires_at: row.expires_at,
+        })
     }
 
     /// Whether the session that a caller came with is still what it was: for open subscriptions.
@@ -213,14 +238,22 @@ impl App {
             return Ok(caller.clone());
         };
         let mut tx = self.reading(caller.tenant).await?;
-        let row = store::session(&mut tx, *id, self.ambient().now()).await?.ok_or_else(Refusal::unauthenticated)?;
+        let row = store::session(&mut tx, *id, self.ambient().now())
+            .await?
+            .ok_or_else(Refusal::unauthenticated)?;
         drop(tx);
         self.as_user(&caller.origin, caller.tenant, &row).await
     }
 
     async fn as_user(&self, origin: &Origin, tenant: TenantId, row: &store::SessionRow) -> Outcome<Caller> {
-        let principal = self.user_principal(tenant, row.user, Some(row.id), &row.method, row.stepped_up_at).await?;
-        Ok(Caller { tenant, principal, origin: origin.clone() })
+        let principal = self
+            .user_principal(tenant, row.user, Some(row.id), &row.method, row.stepped_up_at)
+            .await?;
+        Ok(Caller {
+            tenant,
+            principal,
+            origin: origin.clone(),
+        })
     }
 
     pub(crate) async fn user_principal(
@@ -232,9 +265,19 @@ impl App {
         stepped_up_at: Option<Timestamp>,
     ) -> Outcome<Principal> {
         let account: User = self.state(tenant, user.uuid()).await?;
-        let person = account.person().filter(|_| !account.is_disabled()).ok_or_else(Refusal::unauthenticated)?;
+        let person = account
+            .person()
+            .filter(|_| !account.is_disabled())
+            .ok_or_else(Refusal::unauthenticated)?;
         let roles: Roles = self.state(tenant, tenant.uuid()).await?;
-        Ok(Principal::User { user, person, roles: roles.of(user), session, method: method.to_owned(), stepped_up_at })
+        Ok(Principal::User {
+            user,
+            person,
+            roles: roles.of(user),
+            session,
+            method: method.to_owned(),
+            stepped_up_at,
+        })
     }
 
     /// Refuses where the tenant's doors are closed.
@@ -305,7 +348,14 @@ impl App {
         let mut log = caller.clone();
         log.origin.idempotency_key = None;
         let content = json!({ "user": user, "sessions": sessions, "n": self.ambient().uuid() });
-        self.run::<User>(&log, "signOut", user.uuid(), &content, UserCommand::SignOut { sessions }).await?;
+        self.run::<User>(
+            &log,
+            "signOut",
+            user.uuid(),
+            &content,
+            UserCommand::SignOut { sessions },
+        )
+        .await?;
         Ok(())
     }
 }

@@ -15,29 +15,44 @@ fn at(row: &PgRow, column: &str) -> Sql<Timestamp> {
 }
 
 fn maybe_at(row: &PgRow, column: &str) -> Sql<Option<Timestamp>> {
-    Ok(row.try_get::<Option<OffsetDateTime>, _>(column)?.map(Timestamp::from_datetime))
+    Ok(row
+        .try_get::<Option<OffsetDateTime>, _>(column)?
+        .map(Timestamp::from_datetime))
 }
 
 // Tenants --------------------------------------------------------------------------------------------------------------
 
 /// A tenant by slug, with its status. The routing table has no row-level security.
 pub(crate) async fn tenant_by_slug(pool: &PgPool, slug: &str) -> Sql<Option<(TenantId, String)>> {
-    let row = sqlx::query("select id, status from tenant where slug = $1").bind(slug).fetch_optional(pool).await?;
-    row.map(|row| Ok((TenantId::from_uuid(row.try_get("id")?), row.try_get("status")?))).transpose()
+    let row = sqlx::query("select id, status from tenant where slug = $1")
+        .bind(slug)
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| Ok((TenantId::from_uuid(row.try_get("id")?), row.try_get("status")?)))
+        .transpose()
 }
 
 /// A tenant's status; none where there is no such tenant.
 pub(crate) async fn tenant_status(pool: &PgPool, tenant: TenantId) -> Sql<Option<String>> {
-    sqlx::query_scalar("select status from tenant where id = $1").bind(tenant.uuid()).fetch_optional(pool).await
+    sqlx::query_scalar("select status from tenant where id = $1")
+        .bind(tenant.uuid())
+        .fetch_optional(pool)
+        .await
 }
 
 pub(crate) async fn set_tenant_status(pool: &PgPool, tenant: TenantId, status: &str) -> Sql<()> {
-    sqlx::query("update tenant set status = $2 where id = $1").bind(tenant.uuid()).bind(status).execute(pool).await?;
+    sqlx::query("update tenant set status = $2 where id = $1")
+        .bind(tenant.uuid())
+        .bind(status)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
-    let rows = sqlx::query("select id, slug, status, created_at from tenant order by slug limit 10000").fetch_all(pool).await?;
+    let rows = sqlx::query("select id, slug, status, created_at from tenant order by slug limit 10000")
+        .fetch_all(pool)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(TenantRow {
@@ -209,12 +224,20 @@ pub(crate) struct TotpRow {
 }
 
 pub(crate) async fn totp(tx: &mut TenantTx, user: UserId) -> Sql<Option<TotpRow>> {
-    let row = sqlx::query("select wrapped, confirmed_at is not null as confirmed from totp where tenant_id = $1 and user_id = $2")
-        .bind(tx.tenant().uuid())
-        .bind(user.uuid())
-        .fetch_optional(&mut **tx)
-        .await?;
-    row.map(|row| Ok(TotpRow { wrapped: row.try_get("wrapped")?, confirmed: row.try_get("confirmed")? })).transpose()
+    let row = sqlx::query(
+        "select wrapped, confirmed_at is not null as confirmed from totp where tenant_id = $1 and user_id = $2",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(|row| {
+        Ok(TotpRow {
+            wrapped: row.try_get("wrapped")?,
+            confirmed: row.try_get("confirmed")?,
+        })
+    })
+    .transpose()
 }
 
 /// Keeps a secret that is not confirmed yet; a confirmed one stays.
@@ -271,7 +294,11 @@ pub(crate) async fn drop_totp(tx: &mut TenantTx, user: UserId) -> Sql<()> {
         "delete from totp where tenant_id = $1 and user_id = $2",
         "delete from recovery_code where tenant_id = $1 and user_id = $2",
     ] {
-        sqlx::query(statement).bind(tx.tenant().uuid()).bind(user.uuid()).execute(&mut **tx).await?;
+        sqlx::query(statement)
+            .bind(tx.tenant().uuid())
+            .bind(user.uuid())
+            .execute(&mut **tx)
+            .await?;
     }
     Ok(())
 }
@@ -405,13 +432,15 @@ pub(crate) async fn forget_credential(tx: &mut TenantTx, kind: CredentialKind, i
 }
 
 pub(crate) async fn revoke_credential(tx: &mut TenantTx, kind: CredentialKind, id: Uuid, now: Timestamp) -> Sql<()> {
-    sqlx::query("update credential set revoked_at = $4 where tenant_id = $1 and kind = $2 and id = $3 and revoked_at is null")
-        .bind(tx.tenant().uuid())
-        .bind(kind.as_str())
-        .bind(id)
-        .bind(now.to_datetime())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "update credential set revoked_at = $4 where tenant_id = $1 and kind = $2 and id = $3 and revoked_at is null",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(kind.as_str())
+    .bind(id)
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
@@ -442,8 +471,13 @@ pub(crate) async fn credential(
     .bind(now.to_datetime())
     .fetch_optional(&mut **tx)
     .await?;
-    row.map(|row| Ok(LiveCredential { owner: row.try_get("owner_id")?, secret_hash: row.try_get("secret_hash")? }))
-        .transpose()
+    row.map(|row| {
+        Ok(LiveCredential {
+            owner: row.try_get("owner_id")?,
+            secret_hash: row.try_get("secret_hash")?,
+        })
+    })
+    .transpose()
 }
 
 /// Notes that a credential was used, at most once a minute.
@@ -463,12 +497,15 @@ pub(crate) async fn touch_credential(tx: &mut TenantTx, kind: CredentialKind, id
 
 /// When keys of an account were last used.
 pub(crate) async fn last_used(tx: &mut TenantTx, owner: Uuid) -> Sql<Vec<(Uuid, Option<Timestamp>)>> {
-    let rows = sqlx::query("select id, used_at from credential where tenant_id = $1 and owner_id = $2 order by id limit 200")
-        .bind(tx.tenant().uuid())
-        .bind(owner)
-        .fetch_all(&mut **tx)
-        .await?;
-    rows.iter().map(|row| Ok((row.try_get("id")?, maybe_at(row, "used_at")?))).collect()
+    let rows =
+        sqlx::query("select id, used_at from credential where tenant_id = $1 and owner_id = $2 order by id limit 200")
+            .bind(tx.tenant().uuid())
+            .bind(owner)
+            .fetch_all(&mut **tx)
+            .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get("id")?, maybe_at(row, "used_at")?)))
+        .collect()
 }
 
 // Agents ---------------------------------------------------------------------------------------------------------------
@@ -522,10 +559,7 @@ pub(crate) struct MfaSessionRow<'a> {
     pub(crate) expires_at: Timestamp,
 }
 
-pub(crate) async fn keep_mfa_session(
-    tx: &mut TenantTx,
-    row: &MfaSessionRow<'_>,
-) -> Sql<()> {
+pub(crate) async fn keep_mfa_session(tx: &mut TenantTx, row: &MfaSessionRow<'_>) -> Sql<()> {
     sqlx::query(
         "insert into mfa_session (tenant_id, id, identity, endpoint, endpoint_user_mac, action_type, request_id, expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -550,7 +584,8 @@ pub(crate) async fn platform_credential(pool: &PgPool, id: Uuid) -> Sql<Option<(
         .bind(id)
         .fetch_optional(pool)
         .await?;
-    row.map(|row| Ok((row.try_get("name")?, row.try_get("secret_hash")?))).transpose()
+    row.map(|row| Ok((row.try_get("name")?, row.try_get("secret_hash")?)))
+        .transpose()
 }
 
 pub(crate) async fn add_platform_credential(

@@ -29,7 +29,12 @@ impl std::fmt::Debug for TotpEnrolment {
 }
 
 fn wrong_code() -> Refusal {
-    Refusal::new("INVALID_CODE", 401, "this one-time code is not good, or was used before").on("code")
+    Refusal::new(
+        "INVALID_CODE",
+        401,
+        "this one-time code is not good, or was used before",
+    )
+    .on("code")
 }
 
 fn totp(secret: &[u8], account: &str) -> Outcome<Totp> {
@@ -46,7 +51,11 @@ fn name(user: UserId) -> String {
 }
 
 fn recovery_hash(user: UserId, code: &str) -> [u8; 32] {
-    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let plain: String = code
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     Sha256::digest([user.uuid().as_bytes().as_slice(), plain.as_bytes()].concat()).into()
 }
 
@@ -75,12 +84,22 @@ impl App {
         let user = caller.user().ok_or_else(Refusal::unauthenticated)?;
         self.keep_totp_secret(caller.tenant, user, &secret).await?;
         let mut tx = self.reading(caller.tenant).await?;
-        let email = projections::directory::user(&mut tx, user).await?.and_then(|row| row.email).unwrap_or_default();
+        let email = projections::directory::user(&mut tx, user)
+            .await?
+            .and_then(|row| row.email)
+            .unwrap_or_default();
         let totp = totp(&secret, &email)?;
         let uri = totp.to_url().map_err(Refusal::internal)?;
         let qr = qrcode::QrCode::new(uri.as_bytes()).map_err(Refusal::internal)?;
-        let qr_svg = qr.render::<qrcode::render::svg::Color<'_>>().min_dimensions(200, 200).build();
-        Ok(TotpEnrolment { secret: Secret::from(secret.to_vec()).to_base32(), uri, qr_svg })
+        let qr_svg = qr
+            .render::<qrcode::render::svg::Color<'_>>()
+            .min_dimensions(200, 200)
+            .build();
+        Ok(TotpEnrolment {
+            secret: Secret::from(secret.to_vec()).to_base32(),
+            uri,
+            qr_svg,
+        })
     }
 
     async fn keep_totp_secret(&self, tenant: TenantId, user: UserId, secret: &[u8]) -> Outcome<()> {
@@ -92,7 +111,11 @@ impl App {
         if begun {
             Ok(())
         } else {
-            Err(Refusal::new("ALREADY_ENROLLED", 409, "one-time codes are enrolled already; remove them first"))
+            Err(Refusal::new(
+                "ALREADY_ENROLLED",
+                409,
+                "one-time codes are enrolled already; remove them first",
+            ))
         }
     }
 
@@ -131,8 +154,11 @@ impl App {
         let mut tx = self.writing(caller.tenant).await?;
         store::confirm_totp(&mut tx, user, self.ambient().now(), &hashes).await?;
         tx.commit().await?;
-        let command = UserCommand::EnrolMfa { method: "totp".to_owned() };
-        self.run::<User>(caller, "enrolMfa", user.uuid(), &json!({ "user": user }), command).await?;
+        let command = UserCommand::EnrolMfa {
+            method: "totp".to_owned(),
+        };
+        self.run::<User>(caller, "enrolMfa", user.uuid(), &json!({ "user": user }), command)
+            .await?;
         Ok(codes)
     }
 
@@ -147,8 +173,11 @@ impl App {
         store::drop_totp(&mut tx, user).await?;
         store::end_sessions(&mut tx, user, caller.session(), self.ambient().now()).await?;
         tx.commit().await?;
-        let command = UserCommand::RemoveMfa { method: "totp".to_owned() };
-        self.run::<User>(caller, "removeMfa", user.uuid(), &json!({ "user": user }), command).await?;
+        let command = UserCommand::RemoveMfa {
+            method: "totp".to_owned(),
+        };
+        self.run::<User>(caller, "removeMfa", user.uuid(), &json!({ "user": user }), command)
+            .await?;
         Ok(())
     }
 
@@ -186,13 +215,21 @@ impl App {
         self.not_locked(tenant, user, channel).await?;
         let now = self.ambient().now();
         let mut tx = self.writing(tenant).await?;
-        let row = store::totp(&mut tx, user).await?.filter(|row| row.confirmed == confirmed);
+        let row = store::totp(&mut tx, user)
+            .await?
+            .filter(|row| row.confirmed == confirmed);
         let Some(row) = row else {
-            return Err(Refusal::new("NOT_ENROLLED", 409, "no one-time codes are enrolled for this account"));
+            return Err(Refusal::new(
+                "NOT_ENROLLED",
+                409,
+                "no one-time codes are enrolled for this account",
+            ));
         };
         let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         let keys = self.store.vault().tenant(tenant).await?;
-        let secret = keys.unwrap_secret(&name(user), &row.wrapped).map_err(Refusal::internal)?;
+        let secret = keys
+            .unwrap_secret(&name(user), &row.wrapped)
+            .map_err(Refusal::internal)?;
         let seconds = u64::try_from(now.seconds()).unwrap_or(0);
         let good = if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit()) {
             match totp(&secret, "")?.check(&digits, seconds) {
