@@ -13,6 +13,8 @@ mod reader;
 mod rendition;
 mod shelf;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use reader::{Body, HeldSnapshot, Offered, body, body_of, forget_bodies, held, offered, offered_to};
 pub use shelf::{HELD_FROM, SPELL, Shelf};
