@@ -440,6 +440,37 @@ begin
   return query select k.key_version, k.wrapped from person_key k where k.tenant_id = p_tenant and k.person_id = p_person;
 end $$;
 
+-- Removes everything of a tenant that was marked for it, its log included: the one way in which events ever go. The
+-- head goes first, so that no append of the tenant begins any more. Returns the number of rows. A table that the role may
+-- not delete from is an error, not a leftover.
+create function purge_tenant(p_tenant uuid) returns bigint language plpgsql volatile as $$
+declare
+  v_table text;
+  v_count bigint;
+  v_all bigint := 0;
+begin
+  perform set_config('app.tenant', p_tenant::text, true);
+  if not exists (select from tenant t where t.id = p_tenant and t.status = 'deleting') then
+    raise exception 'tenant % is not marked for deletion', p_tenant using errcode = 'PT409';
+  end if;
+  for v_table in
+    select c.relname from pg_class c
+      join pg_namespace n on n.oid = c.relnamespace
+      join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
+    where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relispartition
+    order by c.relname <> 'tenant_head', c.relname
+  loop
+    execute format('delete from %I where tenant_id = $1', v_table) using p_tenant;
+    get diagnostics v_count = row_count;
+    v_all := v_all + v_count;
+  end loop;
+  delete from tenant t where t.id = p_tenant;
+  return v_all + 1;
+end $$;
+
+revoke execute on function purge_tenant(uuid) from public;
+grant execute on function purge_tenant(uuid) to portcullis_purge;
+
 do $$
 declare
   signature regprocedure;

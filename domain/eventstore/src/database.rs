@@ -2,8 +2,11 @@
 
 use std::{str::FromStr, time::Duration};
 
+use formats::hash::to_hex;
+use sha2::{Digest, Sha256};
 use sqlx::{
-    PgPool, Row,
+    Connection, PgPool, Row,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -20,12 +23,28 @@ pub enum ConnectError {
     Role(String),
 }
 
+/// A connection that rested longer may have died meanwhile. Also how long it may take to say that it has not.
+const RESTED: Duration = Duration::from_millis(500);
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
 /// Brings the database to the newest schema. Run as the owner of the database, never as the server's role.
 ///
 /// # Errors
 /// Where a migration fails, or one that ran before was edited since.
-pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    sqlx::migrate!("../../migrations").run(pool).await
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    MIGRATIONS.run(pool).await
+}
+
+/// Changes with every change of a migration: the key of template databases.
+#[must_use]
+pub fn schema_fingerprint() -> String {
+    let mut hash = Sha256::new();
+    for migration in MIGRATIONS.iter() {
+        hash.update(migration.version.to_be_bytes());
+        hash.update(&*migration.checksum);
+    }
+    to_hex(&hash.finalize())
 }
 
 /// A pool of at most `max` connections for the server's role, which it refuses to be one that sees every tenant.
@@ -47,8 +66,17 @@ pub async fn connect(url: &str, max: u32) -> Result<PgPool, ConnectError> {
         .acquire_timeout(Duration::from_millis(1_500))
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(3_600))
-        // A connection that died is found by the statement itself, which is repeated where that is safe.
+        // A busy connection is taken as it is: an append is one round trip. One that has rested is asked first.
         .test_before_acquire(false)
+        .before_acquire(|connection, resting| {
+            Box::pin(async move {
+                if resting.idle_for < RESTED {
+                    return Ok(true);
+                }
+                let answer = tokio::time::timeout(RESTED, connection.ping()).await;
+                Ok(matches!(answer, Ok(Ok(()))))
+            })
+        })
         .connect_with(options)
         .await?;
     let role = sqlx::query(

@@ -192,6 +192,8 @@ mod tests {
     }
 
     type Answer = oneshot::Receiver<Result<usize, String>>;
+    /// Number, stream and command of a parcel in a batch.
+    type Sent = (usize, u128, u128);
 
     fn parcel(n: usize, stream: u128, command: u128, weight: usize) -> (Parcel, Answer) {
         let (answer, answered) = oneshot::channel();
@@ -208,13 +210,7 @@ mod tests {
     }
 
     /// Lanes whose batches wait for a permit each and are reported as they start.
-    fn gated(
-        limits: Limits,
-    ) -> (
-        Arc<Lanes<Parcel>>,
-        Arc<Semaphore>,
-        mpsc::UnboundedReceiver<Vec<(usize, u128, u128)>>,
-    ) {
+    fn gated(limits: Limits) -> (Arc<Lanes<Parcel>>, Arc<Semaphore>, mpsc::UnboundedReceiver<Vec<Sent>>) {
         let gate = Arc::new(Semaphore::new(0));
         let (report, batches) = mpsc::unbounded_channel();
         let lanes = Lanes::new(limits, {

@@ -28,14 +28,14 @@ mod upcast;
 pub mod vault;
 mod verify;
 
-pub use database::{ConnectError, connect, migrate};
+pub use database::{ConnectError, connect, migrate, schema_fingerprint};
 pub use decode::Recorded;
 pub use doorbell::{Doorbell, InProcess, News, PostgresDoorbell, Subscription};
 pub use error::{ExecuteError, Holder, StoreError};
 pub use handle::{Loaded, TenantHandle};
 pub use snapshot::SnapshotError;
 pub use store::{Done, Envelope, Options, Store};
-pub use tenant::{CreateTenantError, NewTenant};
+pub use tenant::{CreateTenantError, NewTenant, PurgeError, TenantStatus, purge_tenant};
 pub use tx::TenantTx;
 pub use upcast::Upcasters;
 pub use vault::{LocalMasterKey, MasterKey, MasterKeyError, TenantKeys, Vault, VaultError};

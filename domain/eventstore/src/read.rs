@@ -129,7 +129,7 @@ impl Store {
              where h.position > 0 and (
                exists (
                  select from projection_checkpoint c where c.tenant_id = h.tenant_id and c.projection = $1
-                   and c.state in ('live', 'building') and c.position < h.position)
+                   and c.state in ('live', 'building') and c.parked_at is null and c.position < h.position)
                or not exists (
                  select from projection_checkpoint c where c.tenant_id = h.tenant_id and c.projection = $1))
              limit $2",

@@ -207,7 +207,7 @@ impl Store {
     /// command is made from the state, so that what it carries may depend on it; most callers ignore the argument and
     /// clone.
     ///
-    /// A command that was carried out before is not decided again: its first answer comes back, marked as a duplicate.
+    /// A command that was carried out before has no further effect: its first answer comes back, marked as a duplicate.
     /// When the future is dropped, the command may still be carried out.
     ///
     /// # Errors

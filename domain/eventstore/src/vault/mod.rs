@@ -12,8 +12,8 @@ mod rotate;
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use formats::{
-    Ambient, JwsError, KeySet, PersonKey, PublishedKey, Purpose, SigningKey, TenantId, Timestamp, VerifyingKey,
-    mac::MacKey, wrap::unwrap_key,
+    Ambient, KeySet, PersonKey, PublishedKey, Purpose, SigningKey, TenantId, Timestamp, VerifyingKey,
+    keyset::KeySetError, mac::MacKey, wrap::unwrap_key,
 };
 use sqlx::{PgPool, Row, types::time::OffsetDateTime};
 use zeroize::Zeroizing;
@@ -65,7 +65,7 @@ pub enum VaultError {
     UnknownKey(String),
     /// The stored key set is not signed by the root key.
     #[error("the stored key set does not verify: {0}")]
-    KeySet(#[from] JwsError),
+    KeySet(#[from] KeySetError),
     /// The database failed.
     #[error("keys cannot be read: {0}")]
     Database(#[from] sqlx::Error),
@@ -208,13 +208,7 @@ impl Vault {
             .fetch_optional(&mut **tx)
             .await?
             .ok_or_else(|| missing("key set"))?;
-        let public = root.public();
-        let set: KeySet = formats::jws::verify(formats::Typ::KeySet, &token, |kid| {
-            (kid == public.kid()).then_some(public)
-        })?;
-        if set.tenant != tenant {
-            return Err(missing("key set"));
-        }
+        let set = KeySet::verify(&root.public(), &token, Some(tenant), 0)?;
         Ok(TenantKeys {
             tenant,
             data,
