@@ -129,13 +129,14 @@ fn reaches_any(document: &PolicyDocument, facts: &Facts<'_>) -> bool {
         collections: facts.snapshot.collections.clone(),
         ..Snapshot::default()
     };
-    // What cannot be read is refused elsewhere.
-    Index::compile(&snapshot).is_ok_and(|index| {
-        facts
+    match Index::compile(&snapshot) {
+        Ok(index) => facts
             .endpoints
             .iter()
-            .any(|machine| index.least_privilege(machine).is_some())
-    }) || Index::compile(&snapshot).is_err()
+            .any(|machine| index.least_privilege(machine).is_some()),
+        // What cannot be read is refused elsewhere.
+        Err(_) => true,
+    }
 }
 
 /// An enforced policy that covers the scope and leaves the document nothing to say, and whether that is an allow.
@@ -163,21 +164,36 @@ fn outdone_by<'a>(
         if !covers {
             return None;
         }
-        // Of two that say the same, the later one is the superfluous one.
-        let comes_first = own_place.is_none_or(|own| i < own);
-        let verdict = outdoes(&other.document, document, comes_first)?;
+        // Of two that say the same about the same, the later one is the superfluous one.
+        let comes_later = own_place.is_some_and(|own| own < i);
+        if comes_later && says_the_same(&other.document, document, collections) {
+            return None;
+        }
+        let verdict = outdoes(&other.document, document)?;
         Some((other, verdict))
     })
 }
 
+/// Whether two policies could stand for each other.
+fn says_the_same(other: &PolicyDocument, document: &PolicyDocument, collections: &dyn Collections) -> bool {
+    let terms = |policy: &PolicyDocument| {
+        let mut controls = policy.controls.clone();
+        controls.sort_unstable();
+        (
+            controls,
+            policy.exception,
+            policy.risk_level,
+            policy.access_minutes,
+            policy.mfa_always,
+        )
+    };
+    terms(other) == terms(document) && covers(document, other, collections)
+}
+
 /// Some(true): an allow that is always outweighed. Some(false): says nothing that the other does not say.
-fn outdoes(other: &PolicyDocument, document: &PolicyDocument, comes_first: bool) -> Option<bool> {
+fn outdoes(other: &PolicyDocument, document: &PolicyDocument) -> Option<bool> {
     let has = |control| document.controls.contains(&control);
     let other_has = |control| other.controls.contains(&control);
-    let same = other.controls == document.controls && other.exception == document.exception;
-    if same && !comes_first {
-        return None;
-    }
     if has(Control::Allow) {
         let other_demands = other.controls.iter().any(|control| control.is_required());
         let outweighed = other_has(Control::Deny) || (other_demands && !(document.exception && other.is_catch_all()));

@@ -238,14 +238,6 @@ impl Pattern {
         self.variables().next().is_none()
     }
 
-    /// A leading variable and the text after it, where that is the whole pattern.
-    pub(crate) fn leading_variable(&self) -> Option<(Variable, &str)> {
-        match self.parts.as_slice() {
-            [Part::Variable(variable), Part::Text(rest)] => Some((*variable, rest)),
-            _ => None,
-        }
-    }
-
     /// Puts values in and brings the result into the compared form, wildcards as [`STAR`] and [`ANY`].
     ///
     /// # Errors

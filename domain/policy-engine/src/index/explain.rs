@@ -110,18 +110,6 @@ impl Index {
         }
     }
 
-    /// What matches, found policy by policy; the tables must find the same.
-    #[cfg(test)]
-    pub(crate) fn matching_names(&self, action: &Action) -> Vec<String> {
-        let Ok(input) = Input::read(action) else {
-            return Vec::new();
-        };
-        let asked = action.action_type.policy_type();
-        let policies = self.policies.iter().filter(|policy| policy.policy_type == asked);
-        let matching = policies.filter(|policy| self.exclusion(policy, &input, &mut Vec::new()).is_ok());
-        matching.map(|policy| policy.who.name.clone()).collect()
-    }
-
     fn consider(&self, policy: &Compiled, input: &Input<'_>, decision: &Decision) -> Considered {
         let mut notes = Vec::new();
         let verdict = self.exclusion(policy, input, &mut notes);

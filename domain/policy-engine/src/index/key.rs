@@ -38,6 +38,11 @@ fn hash(bytes: &[u8]) -> u64 {
     state
 }
 
+/// Adds some bytes to a hash.
+pub(super) fn chain(state: u64, bytes: &[u8]) -> u64 {
+    mix(state, hash(bytes))
+}
+
 /// The key of a fact about some bytes.
 pub(super) fn key(fact: Fact, bytes: &[u8]) -> u64 {
     mix(hash(bytes), fact as u64)

@@ -1,12 +1,11 @@
 //! Who and where: which policies' users and machines hold an account on an endpoint.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Index, NamePattern, Shared};
+use super::{Index, NamePattern, Shared, key};
 use crate::action::{Machine, User};
 use crate::decision::PolicyRef;
 use crate::document::{ActionType, Os, PolicyStatus, PolicyType};
@@ -156,8 +155,13 @@ impl Scope {
 /// Scopes by account and endpoint, since the same few act again and again.
 #[derive(Debug, Default)]
 pub(super) struct ScopeCache {
-    hasher: RandomState,
     known: RwLock<HashMap<u64, Known>>,
+}
+
+/// Two who share a key only take turns in the cache.
+fn key_of(user: &User, machine: &Machine) -> u64 {
+    let names = user.groups.iter().chain([&user.name, &machine.name]);
+    names.fold(machine.os as u64, |key, name| key::chain(key, name.as_bytes()))
 }
 
 #[derive(Debug)]
@@ -169,9 +173,7 @@ struct Known {
 
 impl Index {
     pub(super) fn scope(&self, user: &User, machine: &Machine) -> Arc<Scope> {
-        let mut hasher = self.scopes.hasher.build_hasher();
-        (user, machine).hash(&mut hasher);
-        let key = hasher.finish();
+        let key = key_of(user, machine);
         let read = self.scopes.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = read
             .get(&key)

@@ -134,10 +134,6 @@ impl Table {
         filing.finish(openers)
     }
 
-    pub(super) fn subject(&self) -> Subject {
-        self.subject
-    }
-
     /// Which slots belong to policies in scope.
     pub(super) fn slot_bits(&self, policies: &Bits) -> Bits {
         let in_scope = |policy: u32| policies.has(policy as usize);

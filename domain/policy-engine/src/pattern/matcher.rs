@@ -106,11 +106,6 @@ impl Matcher {
             }
         }
     }
-
-    /// Whether a search is needed, that is, whether anything stands between two stars.
-    pub(crate) fn searches(&self) -> bool {
-        matches!(&self.shape, Shape::Parts { middle, .. } if !middle.is_empty())
-    }
 }
 
 impl Segment {

@@ -142,7 +142,7 @@ fn least_privilege_has_machines_and_the_accounts_that_stay() {
     refused(least_privilege(), "applications", "FIELD_NOT_APPLICABLE", |d| {
         d.applications = list(&["*"])
     });
-    refused(least_privilege(), "machines", "UNKNOWN_COLLECTION", |d| {
+    refused(least_privilege(), "machines[0]", "UNKNOWN_COLLECTION", |d| {
         d.machines = list(&["collection:none"])
     });
     refused(least_privilege(), "keepAdmins[0]", "FORBIDDEN_CHARACTER", |d| {

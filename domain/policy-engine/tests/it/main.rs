@@ -1,3 +1,6 @@
 //! The engine from outside.
 
 mod corpus;
+mod laws;
+mod naive;
+mod world;
