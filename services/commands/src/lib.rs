@@ -20,6 +20,7 @@ mod service_accounts;
 mod settings;
 mod teams;
 mod tenants;
+pub mod visible;
 
 pub use access::Act;
 pub use app::{App, Config, Written};

@@ -124,6 +124,14 @@ impl App {
         Ok(crate::auth::store::tenants(self.pool()).await?)
     }
 
+    /// Whether a tenant's doors and outboxes hold.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`
+    pub async fn is_suspended(&self, tenant: TenantId) -> Outcome<bool> {
+        Ok(crate::auth::store::tenant_status(self.pool(), tenant).await?.as_deref() != Some("active"))
+    }
+
     /// Stops a tenant's doors at once; nothing is lost.
     ///
     /// # Errors

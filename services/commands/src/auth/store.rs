@@ -495,19 +495,6 @@ pub(crate) async fn touch_credential(tx: &mut TenantTx, kind: CredentialKind, id
     Ok(())
 }
 
-/// When keys of an account were last used.
-pub(crate) async fn last_used(tx: &mut TenantTx, owner: Uuid) -> Sql<Vec<(Uuid, Option<Timestamp>)>> {
-    let rows =
-        sqlx::query("select id, used_at from credential where tenant_id = $1 and owner_id = $2 order by id limit 200")
-            .bind(tx.tenant().uuid())
-            .bind(owner)
-            .fetch_all(&mut **tx)
-            .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get("id")?, maybe_at(row, "used_at")?)))
-        .collect()
-}
-
 // Agents ---------------------------------------------------------------------------------------------------------------
 
 /// Takes an assertion's id, once; sweeps those that are over.

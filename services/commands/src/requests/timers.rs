@@ -1,12 +1,12 @@
 //! What the clock and other events cause: each under an id derived from its cause, so that twice is once.
 
 use formats::{EndpointId, PersonId, RequestId, TenantId, UserId, command_id};
-use model::request::{By, CancelCause, Request, RequestCommand, RequestError, Status};
+use model::request::{By, CancelCause, Request, RequestCommand, Status};
 use projections::escalation_schedule::{Timer, TimerKind};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{App, Caller, Outcome, Refusal};
+use crate::{App, Caller, Outcome};
 
 impl App {
     /// Fires a timer that is due. Late or doubled runs change nothing.
@@ -81,6 +81,33 @@ impl App {
         drop(tx);
         let requests = live.into_iter().map(|live| live.id).collect();
         self.end_all(tenant, requests, CancelCause::EndpointRemoved, position)
+            .await
+    }
+
+    /// Ends a request whose user's account is closed or whose endpoint is removed by now.
+    ///
+    /// # Errors
+    /// As [`App::fire_timer`].
+    pub async fn end_if_orphaned(
+        &self,
+        tenant: TenantId,
+        request: RequestId,
+        user: Option<UserId>,
+        endpoint: EndpointId,
+        position: u64,
+    ) -> Outcome<()> {
+        if let Some(user) = user
+            && self.open_account(tenant, user).await?.is_none()
+        {
+            return self
+                .end_all(tenant, vec![request], CancelCause::UserDisabled, position)
+                .await;
+        }
+        let endpoint: model::endpoint::Endpoint = self.state(tenant, endpoint.uuid()).await?;
+        if endpoint.is_live() {
+            return Ok(());
+        }
+        self.end_all(tenant, vec![request], CancelCause::EndpointRemoved, position)
             .await
     }
 
@@ -161,17 +188,11 @@ impl App {
         envelope.causation = Some(position);
         match self.run_in::<Request>(tenant, request.uuid(), &envelope, command).await {
             Ok(_) | Err(eventstore::ExecuteError::KeyReused) => Ok(()),
-            Err(eventstore::ExecuteError::Refused(error)) => match error {
-                // Its time has moved, or nothing is left to do: the schedule has the next moment.
-                RequestError::NotDue { .. }
-                | RequestError::NotFound
-                | RequestError::NoActiveGrant { .. }
-                | RequestError::NobodyToEscalateTo => {
-                    tracing::debug!(%request, %error, "nothing to do");
-                    Ok(())
-                }
-                error => Err(Refusal::of(&error)),
-            },
+            // Its time has moved, or nothing is left to do: a rule of the domain is no reason to try again.
+            Err(eventstore::ExecuteError::Refused(error)) => {
+                tracing::debug!(%request, name, %error, "nothing to do");
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

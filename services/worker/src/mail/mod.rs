@@ -1,0 +1,8 @@
+//! Mails to approvers, requesters and administrators: addressed, composed and sent from the outbox, at least once under
+//! one `Message-ID`.
+
+mod compose;
+mod notifier;
+
+pub use compose::{Composed, compose};
+pub use notifier::{MailConfig, MailError, Notifier, run};

@@ -1,0 +1,373 @@
+//! The loop that empties outboxes.
+
+use std::time::Duration;
+
+use commands::{App, Outcome, Refusal};
+use eventstore::TenantTx;
+use formats::{TenantId, Timestamp, UserId};
+use futures_util::{StreamExt, stream};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    message::{Mailbox, Message, MultiPart, header},
+    transport::smtp::{Error as SmtpError, PoolConfig},
+};
+use model::request::Approver;
+use projections::{
+    directory::{self, UserView},
+    mail_outbox::{self, Attempt, Delivery, MailKind, Outgoing, Recipients},
+    request_queue, work,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Composed, compose};
+use crate::{AGAIN, failed, news};
+
+/// How long a claim lasts if its process dies.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often it looks for mails that are due again.
+const SWEEP: Duration = Duration::from_millis(500);
+/// Mails that are sent at once, and in one transaction.
+const BATCH: u32 = 32;
+/// How long a mail server may take for one mail.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Attempts before a mail is given up: about three days.
+const ATTEMPTS: u32 = 20;
+
+/// Where mails go, and from whom they come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailConfig {
+    /// `smtp://`, `smtps://` (TLS) or `smtp://…?tls=required` (STARTTLS), with user and password where needed.
+    pub smtp_url: String,
+    /// The sender, such as `Portcullis <approvals@example.com>`.
+    pub from: String,
+}
+
+/// Settings that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// Not an address of a mail server.
+    #[error("smtp_url: {0}")]
+    Server(#[from] SmtpError),
+    /// Not a sender.
+    #[error("mail_from: {0}")]
+    Sender(#[from] lettre::address::AddressError),
+}
+
+/// Sends mails.
+#[derive(Clone)]
+pub struct Notifier {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl std::fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifier")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Notifier {
+    /// A sender for these settings. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`MailError`], which names the setting.
+    pub fn new(config: &MailConfig) -> Result<Self, MailError> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(&config.smtp_url)?
+            .timeout(Some(PATIENCE))
+            .pool_config(PoolConfig::new().max_size(8))
+            .build();
+        Ok(Self {
+            transport,
+            from: config.from.parse()?,
+        })
+    }
+
+    /// Whether the server answers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check(&self) -> Result<bool, SmtpError> {
+        self.transport.test_connection().await
+    }
+}
+
+/// Sends until it is to stop.
+pub async fn run(app: App, notifier: Notifier, stop: CancellationToken) {
+    let mut subscription = app.store.subscribe();
+    loop {
+        let wait = match work::claim(app.pool(), work::MAIL, app.now(), LEASE, 16).await {
+            Ok(claimed) if claimed.is_empty() => SWEEP,
+            Ok(claimed) => {
+                stream::iter(claimed)
+                    .for_each_concurrent(4, |claim| {
+                        let (app, notifier) = (app.clone(), notifier.clone());
+                        async move { turn(&app, &notifier, claim.tenant).await }
+                    })
+                    .await;
+                Duration::ZERO
+            }
+            Err(error) => {
+                failed("notifier", &error);
+                AGAIN
+            }
+        };
+        let go_on = if wait == Duration::ZERO {
+            !stop.is_cancelled()
+        } else {
+            news(&stop, &mut subscription, wait).await
+        };
+        if !go_on {
+            return;
+        }
+    }
+}
+
+async fn turn(app: &App, notifier: &Notifier, tenant: TenantId) {
+    let result = async {
+        if app.is_suspended(tenant).await? {
+            // The outbox holds; looked at again when the lease is over.
+            return Ok(false);
+        }
+        address(app, tenant).await?;
+        send(app, notifier, tenant).await?;
+        Ok::<_, Refusal>(true)
+    };
+    match result.await {
+        Ok(true) => {
+            if let Err(error) = work::release(app.pool(), work::MAIL, tenant).await {
+                failed("notifier", &error);
+            }
+        }
+        Ok(false) => {}
+        Err(error) => failed("notifier", &error),
+    }
+}
+
+/// Says to whom each new row of the outbox goes.
+async fn address(app: &App, tenant: TenantId) -> Outcome<()> {
+    loop {
+        let mut tx = TenantTx::begin(app.pool(), tenant).await?;
+        let tasks = mail_outbox::open_tasks(&mut tx, 100).await?;
+        if tasks.is_empty() {
+            return Ok(tx.rollback().await?);
+        }
+        for mail in &tasks {
+            let host = host_of(&app.config.public_url);
+            let recipients: Vec<(UserId, String)> = recipients(&mut tx, mail)
+                .await?
+                .into_iter()
+                .filter(|user| Some(user.id) != mail.by)
+                .map(|user| (user.id, format!("<{}.{}.{}@{host}>", mail.position, mail.n, user.id)))
+                .collect();
+            mail_outbox::address(&mut tx, mail, &recipients, app.now()).await?;
+        }
+        mail_outbox::settle_work(&mut tx).await?;
+        tx.commit().await?;
+    }
+}
+
+/// The host of an address, for `Message-ID`s.
+fn host_of(url: &str) -> &str {
+    let host = url.split("://").nth(1).unwrap_or(url);
+    host.split(['/', ':'])
+        .next()
+        .filter(|h| !h.is_empty())
+        .unwrap_or("localhost")
+}
+
+async fn recipients(tx: &mut TenantTx, mail: &Outgoing) -> Outcome<Vec<UserView>> {
+    let row = match mail.request {
+        Some(request) => request_queue::find(tx, request).await?,
+        None => None,
+    };
+    let named = |approvers: &[Approver]| approvers.to_vec();
+    let mut users = match (mail.recipients, &row) {
+        (Recipients::Administrators, _) => directory::administrators(tx).await?,
+        (Recipients::Primary, Some(row)) => directory::resolve(tx, &named(&row.route.primary)).await?,
+        (Recipients::Secondary, Some(row)) => directory::resolve(tx, &named(&row.route.secondary)).await?,
+        (Recipients::Asked, Some(row)) => {
+            let mut approvers = named(&row.route.primary);
+            if row.escalation.is_some() {
+                approvers.extend(&row.route.secondary);
+            }
+            let mut asked = directory::resolve(tx, &approvers).await?;
+            if row.flags.contains(&model::request::Flag::NoApprover) {
+                asked.extend(directory::administrators(tx).await?);
+            }
+            asked
+        }
+        (Recipients::Requester, Some(row)) => match directory::person(tx, row.person).await?.and_then(|p| p.link) {
+            Some(link) => directory::user(tx, link.user).await?.into_iter().collect(),
+            None => match row.user {
+                Some(user) => directory::user(tx, user).await?.into_iter().collect(),
+                None => Vec::new(),
+            },
+        },
+        (_, None) => Vec::new(),
+    };
+    // Nobody is asked about their own request, as far as they could not decide it anyway.
+    if let (Some(row), MailKind::Submitted | MailKind::Escalated | MailKind::NoApprover) = (&row, mail.kind)
+        && !row.route.self_approval
+    {
+        let requester = directory::canonical(tx, row.person).await?;
+        users.retain(|user| user.person != requester);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    users.retain(|user| seen.insert(user.id) && user.disabled_at.is_none());
+    Ok(users)
+}
+
+/// Sends what is due, many at once; rows stay locked until their outcome is written.
+async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
+    loop {
+        let mut tx = TenantTx::begin(app.pool(), tenant).await?;
+        let due = mail_outbox::due_deliveries(&mut tx, app.now(), BATCH).await?;
+        if due.is_empty() {
+            mail_outbox::settle_work(&mut tx).await?;
+            return Ok(tx.commit().await?);
+        }
+        let mut ready = Vec::with_capacity(due.len());
+        for delivery in &due {
+            ready.push((delivery, message(app, notifier, &mut tx, delivery).await?));
+        }
+        let attempts: Vec<(&Delivery, Attempt)> = stream::iter(ready)
+            .map(|(delivery, message)| async move { (delivery, attempt(app, notifier, delivery, message).await) })
+            .buffer_unordered(8)
+            .collect()
+            .await;
+        for (delivery, attempt) in &attempts {
+            mail_outbox::record(&mut tx, delivery, attempt).await?;
+        }
+        mail_outbox::settle_work(&mut tx).await?;
+        tx.commit().await?;
+    }
+}
+
+/// The message, or why there is none.
+async fn message(
+    app: &App,
+    notifier: &Notifier,
+    tx: &mut TenantTx,
+    delivery: &Delivery,
+) -> Outcome<Result<Message, String>> {
+    let Some(user) = directory::user(tx, delivery.recipient).await? else {
+        return Ok(Err("the recipient does not exist".to_owned()));
+    };
+    let Some(to) = user.email.as_deref().and_then(|email| {
+        let name = user.name.clone().filter(|name| !name.chars().any(char::is_control));
+        Some(Mailbox::new(name, email.parse().ok()?))
+    }) else {
+        return Ok(Err("the recipient has no address".to_owned()));
+    };
+    let tenant = directory::tenant(tx).await?;
+    let Some(Composed {
+        subject,
+        text,
+        html,
+        thread,
+    }) = compose(app, tx, delivery, tenant.as_ref()).await?
+    else {
+        return Ok(Err("there is nothing left to say".to_owned()));
+    };
+    let mut builder = Message::builder()
+        .from(notifier.from.clone())
+        .to(to)
+        .subject(subject)
+        .date(std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(app.now().millis().unsigned_abs()))
+        .message_id(Some(delivery.message_id.clone()))
+        .header(AutoSubmitted("auto-generated".to_owned()));
+    if let Some(thread) = thread {
+        let root = format!("<{thread}@{}>", host_of(&app.config.public_url));
+        builder = builder.in_reply_to(root.clone()).references(root);
+    }
+    let reply_to = tenant.and_then(|tenant| tenant.settings.reply_to);
+    if let Some(reply_to) = reply_to.and_then(|address| address.parse::<Mailbox>().ok()) {
+        builder = builder.reply_to(reply_to);
+    }
+    Ok(builder
+        .multipart(MultiPart::alternative_plain_html(text, html))
+        .map_err(|error| error.to_string()))
+}
+
+async fn attempt(app: &App, notifier: &Notifier, delivery: &Delivery, message: Result<Message, String>) -> Attempt {
+    let message = match message {
+        Ok(message) => message,
+        Err(error) => return Attempt::Ended { refused: false, error },
+    };
+    let sent = tokio::time::timeout(PATIENCE, notifier.transport.send(message)).await;
+    let now = app.now();
+    match sent {
+        Ok(Ok(_)) => Attempt::Sent { at: now },
+        Ok(Err(error)) if error.is_permanent() => Attempt::Ended {
+            refused: true,
+            error: said(&error),
+        },
+        Ok(Err(error)) => again(delivery, now, said(&error)),
+        Err(_) => again(delivery, now, "the mail server did not answer in time".to_owned()),
+    }
+}
+
+/// What the server said, in short: its code, never the address.
+fn said(error: &SmtpError) -> String {
+    match error.status() {
+        Some(code) => format!("the mail server answered {code}"),
+        None if error.is_timeout() => "the mail server did not answer in time".to_owned(),
+        None if error.is_tls() => "no TLS with the mail server".to_owned(),
+        None => "no connection to the mail server".to_owned(),
+    }
+}
+
+fn again(delivery: &Delivery, now: Timestamp, error: String) -> Attempt {
+    if delivery.attempts + 1 >= ATTEMPTS {
+        return Attempt::Ended { refused: false, error };
+    }
+    Attempt::Retry {
+        error,
+        at: now + backoff(delivery.attempts),
+    }
+}
+
+/// 2 s, 4 s, 8 s … up to 4 hours.
+fn backoff(attempts: u32) -> Duration {
+    Duration::from_secs((2u64 << attempts.min(20)).min(4 * 3600))
+}
+
+#[derive(Clone)]
+struct AutoSubmitted(String);
+
+impl header::Header for AutoSubmitted {
+    fn name() -> header::HeaderName {
+        header::HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> header::HeaderValue {
+        header::HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_message_ids_is_that_of_the_public_address() {
+        assert_eq!(
+            host_of("https://portcullis.example.com:8443/x"),
+            "portcullis.example.com"
+        );
+        assert_eq!(host_of("http://127.0.0.1:8080"), "127.0.0.1");
+    }
+
+    #[test]
+    fn waits_grow_and_stay_finite() {
+        assert_eq!(backoff(0), Duration::from_secs(2));
+        assert_eq!(backoff(5), Duration::from_secs(64));
+        assert_eq!(backoff(u32::MAX), Duration::from_secs(4 * 3600));
+    }
+}

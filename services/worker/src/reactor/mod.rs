@@ -1,0 +1,116 @@
+//! Events whose consequence is a command: a closed account ends its requests, a removed endpoint too, a recorded use of
+//! a grant is counted.
+//!
+//! A reactor is a projection whose effect is a command under an id derived from the event, so that a crash between the
+//! command and the cursor repeats it without effect.
+
+mod store;
+
+use std::time::Duration;
+
+use commands::{App, Outcome, Refusal};
+use eventstore::Recorded;
+use formats::TenantId;
+use model::{
+    activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, request::RequestEvent, user::UserEvent,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{AGAIN, failed, news};
+
+/// The name of its cursor, for ever.
+pub const NAME: &str = "reactor";
+/// How often it looks for logs whose ring was lost.
+const SWEEP: Duration = Duration::from_secs(2);
+/// Events that are read at once.
+const BATCH: u32 = 500;
+
+/// Reacts until it is to stop.
+pub async fn run(app: App, stop: CancellationToken) {
+    let mut subscription = app.store.subscribe();
+    loop {
+        let wait = match app.store.tenants_with_news(NAME, 64).await {
+            Ok(tenants) => {
+                let mut wait = SWEEP;
+                for tenant in tenants {
+                    match turn(&app, tenant).await {
+                        Ok(true) => wait = Duration::ZERO,
+                        Ok(false) => {}
+                        Err(error) => {
+                            failed("reactor", &error);
+                            wait = AGAIN;
+                        }
+                    }
+                }
+                wait
+            }
+            Err(error) => {
+                failed("reactor", &error);
+                AGAIN
+            }
+        };
+        let go_on = if wait == Duration::ZERO {
+            !stop.is_cancelled()
+        } else {
+            news(&stop, &mut subscription, wait).await
+        };
+        if !go_on {
+            return;
+        }
+    }
+}
+
+/// Reacts to one batch of a tenant's events; whether there was anything, and no other process was at it.
+///
+/// # Errors
+/// Where the database is away, or a command failed: the cursor stays in front of that event.
+pub async fn turn(app: &App, tenant: TenantId) -> Outcome<bool> {
+    let mut tx = eventstore::TenantTx::begin(app.pool(), tenant).await?;
+    let Some(cursor) = store::lock(&mut tx).await? else {
+        return Ok(false);
+    };
+    let events = app.store.read(tenant, cursor, BATCH).await?;
+    let Some(last) = events.last().map(|event| event.position) else {
+        return Ok(false);
+    };
+    if events.iter().any(concerns) && !app.settled(tenant, last).await {
+        return Err(Refusal::unavailable("the read models are behind"));
+    }
+    for event in &events {
+        react(app, tenant, event).await?;
+    }
+    store::advance(&mut tx, last).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn concerns(event: &Recorded) -> bool {
+    matches!(
+        event.body.event_type.as_str(),
+        "UserDisabled" | "EndpointRemoved" | "ActionRecorded" | "RequestSubmitted"
+    )
+}
+
+async fn react(app: &App, tenant: TenantId, event: &Recorded) -> Outcome<()> {
+    if !concerns(event) {
+        return Ok(());
+    }
+    let value = serde_json::json!({ "type": event.body.event_type, "data": event.body.data });
+    let position = event.position;
+    match AnyEvent::read(&event.body.stream.stream_type, value).map_err(Refusal::internal)? {
+        AnyEvent::User(UserEvent::UserDisabled(e)) => app.end_requests_of_user(tenant, e.user, position).await,
+        AnyEvent::Endpoint(EndpointEvent::EndpointRemoved(e)) => {
+            app.end_requests_of_endpoint(tenant, e.endpoint, position).await
+        }
+        AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => match e.grant {
+            Some(request) => app.count_grant_use(tenant, request, e.at, position).await,
+            None => Ok(()),
+        },
+        // Filed at the very moment in which the account was closed or the endpoint removed.
+        AnyEvent::Request(RequestEvent::RequestSubmitted(e)) => {
+            app.end_if_orphaned(tenant, e.request, e.user, e.endpoint, position)
+                .await
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,78 @@
+//! The clock's part: tenants whose earliest timer is due are claimed, their timers fired, each once however often this
+//! runs (`docs/domain.md § 3`).
+
+use std::time::Duration;
+
+use commands::App;
+use formats::TenantId;
+use futures_util::{StreamExt, stream};
+use projections::{escalation_schedule, work};
+use tokio_util::sync::CancellationToken;
+
+use crate::{AGAIN, failed, pause};
+
+/// How often it looks for due timers.
+const EVERY: Duration = Duration::from_millis(200);
+/// How long a claim lasts if its process dies.
+const LEASE: Duration = Duration::from_secs(15);
+/// Tenants that are worked on at once.
+const TENANTS: u32 = 8;
+/// Timers of a tenant that are read at once, and that are fired at once.
+const TIMERS: (u32, usize) = (1_000, 128);
+
+/// Fires timers until it is to stop.
+pub async fn run(app: App, stop: CancellationToken) {
+    loop {
+        let wait = match work::claim(app.pool(), work::TIMERS, app.now(), LEASE, TENANTS).await {
+            Ok(claimed) if claimed.is_empty() => EVERY,
+            Ok(claimed) => {
+                stream::iter(claimed)
+                    .for_each_concurrent(None, |claim| {
+                        let app = app.clone();
+                        async move { turn(&app, claim.tenant).await }
+                    })
+                    .await;
+                Duration::ZERO
+            }
+            Err(error) => {
+                failed("scheduler", &error);
+                AGAIN
+            }
+        };
+        if !pause(&stop, wait).await {
+            return;
+        }
+    }
+}
+
+async fn turn(app: &App, tenant: TenantId) {
+    match fire(app, tenant).await {
+        Ok(()) => {
+            if let Err(error) = work::release(app.pool(), work::TIMERS, tenant).await {
+                failed("scheduler", &error);
+            }
+        }
+        // The claim runs out by itself, so that a tenant that fails is not tried in a tight loop.
+        Err(error) => failed("scheduler", &error),
+    }
+}
+
+/// Fires one batch of a tenant's due timers; what is left is claimed again.
+///
+/// # Errors
+/// Where the database is away, or a command failed for another reason than the domain's.
+#[tracing::instrument(skip_all, fields(%tenant))]
+pub async fn fire(app: &App, tenant: TenantId) -> Result<(), commands::Refusal> {
+    let mut tx = app.reading(tenant).await?;
+    let due = escalation_schedule::due(&mut tx, app.now(), TIMERS.0).await?;
+    drop(tx);
+    let results: Vec<_> = stream::iter(&due)
+        .map(|timer| app.fire_timer(tenant, timer))
+        .buffer_unordered(TIMERS.1)
+        .collect()
+        .await;
+    // The schedule has to show what was done before it is asked again.
+    let head = app.store.head(tenant).await?;
+    app.settled(tenant, head).await;
+    results.into_iter().collect::<Result<(), _>>()
+}
