@@ -2,8 +2,8 @@ import { convertCssVariables, defaultCssVariablesResolver } from "@mantine/core"
 import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
-import { wholeTheme } from "./src/theme";
-import { worldServer } from "./tests/world/server";
+import { wholeTheme } from "./src/theme.ts";
+import { worldServer } from "./tests/world/server.ts";
 
 /**
  * Mantine would write its variables into an inline `<style>`, which the content security policy refuses. They are

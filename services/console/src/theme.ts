@@ -1,4 +1,4 @@
-import { createTheme, mergeMantineTheme, DEFAULT_THEME, type MantineColorsTuple } from "@mantine/core";
+import { createTheme, DEFAULT_THEME, type MantineColorsTuple, mergeMantineTheme } from "@mantine/core";
 
 const ink: MantineColorsTuple = [
   "#eef1fb", "#dde2f5", "#bac4ea", "#95a4e0", "#7487d6", "#5f75d0", "#4f66c6", "#3e53b2", "#3549a0", "#273a86",
@@ -30,6 +30,11 @@ export const theme = createTheme({
   headings: { fontWeight: "650" },
   cursorType: "pointer",
   respectReducedMotion: true,
+  // A modal `dialog` makes everything outside of it inert, a list in a portal too; so lists open beside their field.
+  components: {
+    MultiSelect: { defaultProps: { comboboxProps: { withinPortal: false } } },
+    TagsInput: { defaultProps: { comboboxProps: { withinPortal: false } } },
+  },
 });
 
 export const wholeTheme = mergeMantineTheme(DEFAULT_THEME, theme);

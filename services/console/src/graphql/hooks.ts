@@ -13,6 +13,8 @@ export interface Loaded<Data> {
   problem: Problem | undefined;
   /** True while there is nothing to show yet. */
   loading: boolean;
+  /** The server gave no answer just now; `data` is what it said last to the same question. */
+  late: boolean;
   reload: () => void;
 }
 
@@ -37,10 +39,20 @@ export function useLook<Data, Variables extends AnyVariables>(
     pause: options.pause ?? false,
   } as UseQueryArgs<Variables, Data>);
   const reload = useCallback(() => run({ ...context, requestPolicy: "network-only" }), [run, context]);
+  const question = JSON.stringify(variables);
+  const [last, setLast] = useState<{ question: string; data: Data }>();
+  // While the next answer is under way, `result.data` may still belong to the question before.
+  if (result.data && !result.error && !result.fetching && !result.stale && (last?.data !== result.data || last.question !== question)) {
+    setLast({ question, data: result.data });
+  }
+  const problem = result.error && !result.data ? problemOf(result.error) : undefined;
+  // A lost connection takes nothing off the screen that still answers the question asked.
+  const late = problem?.code === "NETWORK" && last?.question === question;
   return {
-    data: result.data,
-    problem: result.error && !result.data ? problemOf(result.error) : undefined,
+    data: late ? last.data : result.data,
+    problem: late ? undefined : problem,
     loading: !result.data && !result.error,
+    late,
     reload,
   };
 }

@@ -69,7 +69,14 @@ export function Ready<Data>({
   lines?: number;
   children: (data: Data) => ReactNode;
 }) {
-  if (look.data) return <>{children(look.data)}</>;
+  if (look.data) {
+    return (
+      <>
+        {look.late && <Note tone="warn">The server does not answer. This is what it said last.</Note>}
+        {children(look.data)}
+      </>
+    );
+  }
   if (look.problem) {
     return (
       <div className="blank" role="alert">

@@ -5,6 +5,8 @@ export interface Column<Row> {
   label: string;
   /** Hides the label in front of the value on narrow screens. */
   bare?: boolean;
+  /** Takes what room there is. */
+  wide?: boolean;
   cell: (row: Row) => ReactNode;
 }
 
@@ -23,7 +25,7 @@ export function Table<Row>({ caption, rows, rowKey, columns }: TableProps<Row>) 
       <thead>
         <tr>
           {columns.map((column, index) => (
-            <th key={column.label || index} scope="col">
+            <th key={column.label || index} scope="col" className={column.wide ? "table__wide" : undefined}>
               {column.label || <span className="hidden-text">Actions</span>}
             </th>
           ))}

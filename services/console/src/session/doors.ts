@@ -100,11 +100,13 @@ export interface TotpEnrolment {
   secret: string;
   /** `otpauth://…` */
   uri: string;
+  /** The same as a QR code, an SVG document; empty where the server sends none. */
+  qrSvg: string;
 }
 
 export async function beginTotp(session: Session): Promise<TotpEnrolment> {
   const answer = (await call("POST", "/auth/totp", {}, session.csrfToken)) as Partial<TotpEnrolment> | null;
-  return { secret: String(answer?.secret ?? ""), uri: String(answer?.uri ?? "") };
+  return { secret: String(answer?.secret ?? ""), uri: String(answer?.uri ?? ""), qrSvg: String(answer?.qrSvg ?? "") };
 }
 
 export async function confirmTotp(session: Session, code: string): Promise<void> {

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { buildSchema, type ExecutionResult, graphql, GraphQLError, type GraphQLSchema } from "graphql";
-import { makeWorld, type Thing, type World } from "./data";
+import { makeWorld, type Thing, type World } from "./data.ts";
 
-const schemaFile = new URL("../../../../api-schema/schema.graphql", import.meta.url);
+/** Vite and vitest both run in the console's own folder. */
+const schemaFile = resolve("../../api-schema/schema.graphql");
 let schema: GraphQLSchema | undefined;
 
 /** The schema every query of the console is checked against, in tests as on the server. */
@@ -70,6 +72,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     Object.assign(request, {
       status: verdict,
       decidedAt: now,
+      deadlines: { ...(request.deadlines as Thing), current: null },
       viewerCanDecide: false,
       viewerCanEscalate: false,
       viewerCanCancel: false,
@@ -176,6 +179,19 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
 
     approve: decide("APPROVED"),
     deny: decide("DENIED"),
+    bulkDecide: (args: Args) => {
+      const { verdict, comment, requests } = args.input as { verdict: "APPROVED" | "DENIED"; comment: string | null; requests: Thing[] };
+      const results = requests.map((item) => {
+        try {
+          const { request } = decide(verdict)({ input: { ...item, comment } } as unknown as Args);
+          return { requestId: item.requestId, request, error: null };
+        } catch (error) {
+          const { message, extensions } = error as GraphQLError;
+          return { requestId: item.requestId, request: null, error: { code: extensions.code, message } };
+        }
+      });
+      return { results, position: world.position };
+    },
     createPolicy: (args: Args) => {
       if (refuse.createPolicy) throw refusal(String(refuse.createPolicy.code), "The policy was refused.", { problems: refuse.createPolicy.problems });
       const document = (args.input as Thing).document as Thing;

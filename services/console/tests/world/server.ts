@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connect, Plugin } from "vite";
-import { execute, makeWorld } from "./execute";
+import { execute, makeWorld } from "./execute.ts";
 
 /** What the real server sends with the console's pages; the pages have to work under it. */
 export const CONTENT_SECURITY_POLICY =

@@ -91,6 +91,7 @@ export function Audit() {
                   {
                     label: "What",
                     bare: true,
+                    wide: true,
                     cell: (row) => (
                       <div className="stack stack--tight">
                         <Visible text={row.summary} prose />

@@ -97,6 +97,7 @@ export function Collections() {
                   {
                     label: "Name",
                     bare: true,
+                    wide: true,
                     cell: (row) => (
                       <div>
                         <div className="table__main">{row.name}</div>

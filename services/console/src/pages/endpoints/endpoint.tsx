@@ -76,9 +76,11 @@ function Body({ data, endpoint }: { data: EndpointPageQuery; endpoint: NonNullab
       heading={<Visible text={endpoint.name} prose />}
       trail={{ to: "/endpoints", label: "Endpoints" }}
       about={
-        <span className="row">
+        <span className="row apart">
           <EndpointTag status={endpoint.status} />
-          {spell(endpoint.os)} {endpoint.osVersion}
+          <span>
+            {spell(endpoint.os)} {endpoint.osVersion}
+          </span>
           {endpoint.lastSeenAt && (
             <span>
               seen <When at={endpoint.lastSeenAt} />

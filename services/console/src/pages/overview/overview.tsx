@@ -47,18 +47,19 @@ export function Overview() {
         {({ overview }) => (
           <div className="stack">
             <div className="figures">
-              <Figure to="/requests?mine=decide" value={overview.awaitingViewer} label="Waiting for you" tone={overview.awaitingViewer > 0 ? "warn" : ""} />
+              <Figure to="/requests?mine=decide" value={overview.awaitingViewer} label="Waiting for you" note="Yours to decide" tone={overview.awaitingViewer > 0 ? "warn" : ""} />
               <Figure
                 to="/requests"
                 value={overview.pendingRequests + overview.escalatedRequests}
                 label="Open requests"
                 note={overview.escalatedRequests > 0 ? `${overview.escalatedRequests} escalated` : "None escalated"}
               />
-              <Figure value={overview.activeGrants} label="Active grants" />
+              <Figure value={overview.activeGrants} label="Active grants" note="Usable now" />
               <Figure value={overview.decisionsToday} label="Decisions today" note={median(overview.medianDecisionSeconds)} />
-              <Figure to="/endpoints" value={`${overview.endpointsOnline} / ${overview.endpointsTotal}`} label="Endpoints online" />
+              <Figure to="/endpoints" value={`${overview.endpointsOnline} / ${overview.endpointsTotal}`} label="Endpoints online" note="Of all registered" />
               <Figure to="/endpoints?behind=1" value={overview.endpointsBehind} label="Endpoints behind" note="Not on the newest snapshot" tone={overview.endpointsBehind > 0 ? "warn" : ""} />
-              <Figure to="/policies?status=ENFORCE" value={overview.policiesEnforced} label="Policies enforced" note={`${overview.policiesMonitored} monitored`} />
+              <Figure to="/policies?status=ENFORCE" value={overview.policiesEnforced} label="Policies enforced" note="Agents act by them" />
+              <Figure to="/policies" value={overview.policiesMonitored} label="Policies monitored" note="Recorded, not enforced" />
             </div>
             <div className="columns columns--half">
               <Card title="Actions of the last 14 days">

@@ -20,6 +20,7 @@ export function sideOf(approvers: { users: { id: string }[]; teams: { id: string
 /** Chooses users and teams in one field. */
 export function ApproverPicker({
   label,
+  description,
   people,
   value,
   onChange,
@@ -27,6 +28,7 @@ export function ApproverPicker({
   disabled = false,
 }: {
   label: string;
+  description?: string;
   people: PeopleChoice;
   value: Side;
   onChange: (value: Side) => void;
@@ -38,6 +40,7 @@ export function ApproverPicker({
   return (
     <MultiSelect
       label={label}
+      description={description}
       placeholder={chosen.length === 0 ? "Teams and people" : undefined}
       searchable
       disabled={disabled}

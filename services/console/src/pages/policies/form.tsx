@@ -128,7 +128,7 @@ export function PolicyForm({
           <legend>When</legend>
           <p className="soft small">In the endpoint's own time. Leave empty for always.</p>
           <Checkbox.Group label="Days" value={document.days} error={error("days")} onChange={(value) => set("days", days.filter((day) => value.includes(day)))}>
-            <div className="row">
+            <div className="row row--loose checks">
               {days.map((day) => (
                 <Checkbox key={day} value={day} label={day.charAt(0).toUpperCase() + day.slice(1)} />
               ))}

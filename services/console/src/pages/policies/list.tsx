@@ -101,6 +101,7 @@ export function Policies() {
                   {
                     label: "Name",
                     bare: true,
+                    wide: true,
                     cell: (row) => (
                       <div className="stack stack--tight">
                         <Link className="table__main" to={`/policies/${row.id}`}>

@@ -47,7 +47,7 @@ function PolicyFrame({ policy }: { policy: PolicyView }) {
       title={policy.name}
       trail={{ to: "/policies", label: "Policies" }}
       about={
-        <span className="row">
+        <span className="row apart">
           <PolicyTag status={policy.status} />
           <span>{spell(policy.type)}</span>
           <span>revision {policy.revision}</span>

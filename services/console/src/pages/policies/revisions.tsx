@@ -57,9 +57,11 @@ export function Revisions({ policy }: { policy: PolicyView }) {
               <div className="card__foot">
                 <Compare revisions={data.policy.revisions.nodes} />
               </div>
-              <div className="card__foot">
-                <Pager cursor={cursor} pageInfo={data.policy.revisions.pageInfo} />
-              </div>
+              {(cursor.depth > 0 || data.policy.revisions.pageInfo.hasNextPage) && (
+                <div className="card__foot">
+                  <Pager cursor={cursor} pageInfo={data.policy.revisions.pageInfo} />
+                </div>
+              )}
             </div>
           ) : (
             <Empty title="No revisions on this page" />

@@ -104,20 +104,21 @@ export function RequestQueue() {
       ? [
           {
             label: "Choose",
-            cell: (row: Row) => (
-              <Checkbox
-                aria-label={`Choose the request of ${row.requester.account}`}
-                checked={chosen.has(row.id)}
-                disabled={!row.viewerCanDecide}
-                onChange={(event) => choose(row, event.currentTarget.checked)}
-              />
-            ),
+            cell: (row: Row) =>
+              row.viewerCanDecide ? (
+                <Checkbox
+                  aria-label={`Choose the request of ${row.requester.account}`}
+                  checked={chosen.has(row.id)}
+                  onChange={(event) => choose(row, event.currentTarget.checked)}
+                />
+              ) : null,
           },
         ]
       : []),
     {
       label: "What",
       bare: true,
+      wide: true,
       cell: (row) => (
         <div className="stack stack--tight">
           <Link to={`/requests/${row.id}`} className="table__main">

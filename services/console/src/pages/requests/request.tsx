@@ -94,7 +94,7 @@ function RequestBody({ request, reload }: { request: RequestView; reload: () => 
       heading={<Visible text={subject(action)} />}
       trail={{ to: "/requests", label: "Requests" }}
       about={
-        <span className="row">
+        <span className="row apart">
           <RequestTag status={request.status} />
           <span>{spell(action.type)}</span>
           <span>
@@ -102,7 +102,7 @@ function RequestBody({ request, reload }: { request: RequestView; reload: () => 
           </span>
           {open && request.deadlines.current && (
             <span>
-              {request.status === "PENDING" ? "waits until" : "expires"} <When at={request.deadlines.current} />
+              {request.status === "PENDING" ? "due" : "expires"} <When at={request.deadlines.current} />
             </span>
           )}
           <Risk level={request.riskLevel} />

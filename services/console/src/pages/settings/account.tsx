@@ -79,7 +79,10 @@ function SecondFactor({ enrolled }: { enrolled: boolean }) {
               });
             }}
           >
-            <p>Add this key to your app, then type the digits it shows.</p>
+            <p>Scan the code with your app or type the key into it, then enter the digits it shows.</p>
+            {enrolment.qrSvg && (
+              <img className="qr" width={200} height={200} alt="QR code with the key below" src={`data:image/svg+xml,${encodeURIComponent(enrolment.qrSvg)}`} />
+            )}
             <div className="secret">{enrolment.secret}</div>
             <div className="row">
               <Copy text={enrolment.secret} label="Copy the key" />

@@ -115,7 +115,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
       {!changes && <Note tone="info">You may read the settings; owners and admins change them.</Note>}
       <Section title="Organisation">
         <div className="fields">
-          <TextInput label="Name" disabled={!changes} value={draft.tenantName} error={error("tenantName")} onChange={(event) => set("tenantName", event.currentTarget.value)} />
+          <TextInput label="Name" description="Shown to everybody who signs in" disabled={!changes} value={draft.tenantName} error={error("tenantName")} onChange={(event) => set("tenantName", event.currentTarget.value)} />
           <TextInput label="Address in links" description="Set by the operator" readOnly value={view.publicUrl} />
         </div>
       </Section>
@@ -123,7 +123,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
         <WindowsFields value={draft.windows} disabled={!changes} onChange={(value) => set("windows", value)} error={(field) => error(`windows.${field}`)} />
         <div className="fields">
           <NumberInput label="Shortest justification" description="Characters, 1 to 4,096" min={1} max={4096} allowDecimal={false} disabled={!changes} value={draft.minimumJustification} error={error("minimumJustification")} onChange={(value) => set("minimumJustification", Number(value))} />
-          <ApproverPicker label="Default approvers" people={people} disabled={!changes} value={draft.defaultApprovers} error={error("defaultApprovers")} onChange={(value) => set("defaultApprovers", value)} />
+          <ApproverPicker label="Default approvers" description="Asked where no approval rule fits" people={people} disabled={!changes} value={draft.defaultApprovers} error={error("defaultApprovers")} onChange={(value) => set("defaultApprovers", value)} />
         </div>
         {toggle("requireDenialComment", "A denial needs a comment", "The requester learns why")}
         {toggle("allowSelfApproval", "People may decide their own requests", "Such decisions are marked in the audit trail")}
@@ -165,14 +165,14 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
         </div>
       </Section>
       <ProblemNote problem={act.problem} />
-      {changes && (
+      {changes && dirty && (
         <div className="savebar">
-          <span className="soft">{dirty ? "There are unsaved changes." : "Everything is saved."}</span>
+          <span className="soft">There are unsaved changes.</span>
           <div className="row">
-            <Button variant="default" disabled={!dirty} onClick={() => setDraft(before)}>
+            <Button variant="default" onClick={() => setDraft(before)}>
               Undo
             </Button>
-            <Button type="submit" disabled={!dirty} loading={act.running}>
+            <Button type="submit" loading={act.running}>
               Save settings
             </Button>
           </div>

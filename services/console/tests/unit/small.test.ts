@@ -1,0 +1,102 @@
+import { CombinedError } from "urql";
+import { describe, expect, it } from "vitest";
+import { messageFor, problemOf, trimField } from "../../src/graphql/problem";
+import { moved } from "../../src/pages/approval-rules/approval-rules";
+import { positions } from "../../src/pages/audit/audit";
+import { addressOf } from "../../src/pages/overview/overview";
+import { narrowings } from "../../src/pages/requests/decide";
+import { changesOf, type SettingsDraft } from "../../src/pages/settings/settings";
+import { spell } from "../../src/parts/tags";
+import { duration, fromNow } from "../../src/parts/time";
+import { safeNext } from "../../src/session/sign-in";
+import { can } from "../../src/shell/viewer";
+
+describe("refusals of the server", () => {
+  const refused = (extensions: Record<string, unknown>, message = "No.") => problemOf(new CombinedError({ graphQLErrors: [{ message, extensions }] }));
+
+  it("keep their code and words", () => {
+    expect(refused({ code: "ALREADY_DECIDED" }, "Somebody decided at 10:04.")).toEqual({ code: "ALREADY_DECIDED", message: "Somebody decided at 10:04.", fields: [] });
+  });
+
+  it("name the field as the form calls it", () => {
+    expect(refused({ code: "INVALID", field: "input.document.times[0].to" }).fields[0]?.field).toBe("times[0].to");
+    expect(trimField("document.users")).toBe("users");
+  });
+
+  it("list every wrong field of one input", () => {
+    const { fields } = refused({ code: "INVALID", problems: [{ field: "document.users", code: "EMPTY", message: "a" }, { field: "document.times[1].from", code: "RANGE", message: "b" }] });
+    expect(messageFor(fields, "users")).toBe("a");
+    expect(messageFor(fields, "times")).toBe("b");
+    expect(messageFor(fields, "time")).toBeUndefined();
+  });
+
+  it("tell a lost connection from an ended session", () => {
+    expect(problemOf(new CombinedError({ networkError: new Error("gone") })).code).toBe("NETWORK");
+    expect(problemOf(new CombinedError({ networkError: new Error("401"), response: new Response(null, { status: 401 }) })).code).toBe("UNAUTHENTICATED");
+  });
+
+  it("never show what went wrong inside", () => {
+    expect(refused({}, "panicked at src/lib.rs").message).not.toContain("panicked");
+  });
+});
+
+describe("times", () => {
+  const now = Date.parse("2026-11-26T10:00:00Z");
+  it("never make a deadline look further away than it is", () => {
+    expect(fromNow(now + 119_000, now)).toBe("in 1 minute");
+    expect(fromNow(now + 3_599_000, now)).toBe("in 59 minutes");
+    expect(fromNow(now - 7_199_000, now)).toBe("1 hour ago");
+  });
+  it("spell windows in days, hours and minutes", () => {
+    expect(duration(30)).toBe("30 min");
+    expect(duration(1530)).toBe("1 d 1 h 30 min");
+    expect(duration(0)).toBe("0 min");
+  });
+});
+
+describe("small rules", () => {
+  it("follows only paths of this console after signing in", () => {
+    expect(safeNext("/requests/req_1?x=1")).toBe("/requests/req_1?x=1");
+    for (const bad of ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "", null]) expect(safeNext(bad)).toBe("/");
+  });
+  it("reads only whole positive positions", () => {
+    expect(positions("12", " 40 ")).toEqual({ fromPosition: 12, untilPosition: 40 });
+    expect(positions("0", "1e3")).toEqual({});
+  });
+  it("moves a rule by one place and never out of the list", () => {
+    expect(moved(["a", "b", "c"], 2, -1)).toEqual(["a", "c", "b"]);
+    expect(moved(["a", "b"], 0, -1)).toEqual(["a", "b"]);
+    expect(moved(["a", "b"], 1, 1)).toEqual(["a", "b"]);
+  });
+  it("offers to narrow a grant, never to widen it", () => {
+    expect(narrowings(60)).toEqual([15, 30]);
+    expect(narrowings(10)).toEqual([]);
+  });
+  it("links alerts to the page of their object", () => {
+    expect(addressOf("req_1")).toBe("/requests/req_1");
+    expect(addressOf("psn_1")).toBeUndefined();
+  });
+  it("spells enum values for people", () => {
+    expect(spell("MONITOR_AND_NOTIFY")).toBe("Monitor and notify");
+    expect(spell("MACOS")).toBe("macOS");
+    expect(spell("mfa")).toBe("MFA");
+  });
+  it("knows which roles see what", () => {
+    expect(can({ roles: ["AUDITOR"] }, "read-all")).toBe(true);
+    expect(can({ roles: ["AUDITOR"] }, "decide")).toBe(false);
+    expect(can({ roles: ["APPROVER"] }, "administer")).toBe(false);
+    expect(can({ roles: ["MEMBER", "ADMIN"] }, "administer")).toBe(true);
+  });
+  it("sends only the settings that differ", () => {
+    const before: SettingsDraft = {
+      tenantName: "a", windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: 1 }, minimumJustification: 1, requireDenialComment: false,
+      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, publishCheckpoints: false, retentionDays: 0, legalHold: false,
+      defaultApprovers: { userIds: [], teamIds: [] }, baselines: [],
+    };
+    expect(changesOf(before, { ...before })).toEqual({});
+    expect(changesOf(before, { ...before, legalHold: true, windows: { ...before.windows, grantUses: null } })).toEqual({
+      legalHold: true,
+      windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: null, unlimitedUses: true },
+    });
+  });
+});

@@ -1,0 +1,77 @@
+import { render } from "@testing-library/react";
+import { MemoryRouter } from "react-router";
+import { vi } from "vitest";
+import { App } from "../../src/app";
+import { execute, makeWorld } from "../world/execute";
+import type { Thing, World } from "../world/data";
+
+export interface Sent {
+  operation: string;
+  variables: Thing;
+  headers: Record<string, string>;
+}
+
+export interface Stage {
+  world: World;
+  sent: Sent[];
+  /** Names of mutations that the server refuses, with code, message and problems. */
+  refuse: Record<string, Thing>;
+  /** While true, the network is gone. */
+  down: { now: boolean };
+}
+
+/** A socket that never connects, so that pages have to ask by themselves. */
+class DeadSocket {
+  static readonly CONNECTING = 0;
+  static readonly OPEN = 1;
+  readonly readyState = 0;
+  onclose: ((event: unknown) => void) | null = null;
+  close() {}
+  send() {}
+  addEventListener() {}
+}
+
+/** The whole console at an address, against the invented organisation; `signedIn` false starts at the door. */
+export function show(path: string, options: { signedIn?: boolean; viewer?: number } = {}): Stage {
+  const world = makeWorld();
+  if (options.viewer !== undefined) world.viewerId = String(world.users[options.viewer]?.id);
+  const stage: Stage = { world, sent: [], refuse: {}, down: { now: false } };
+  let signedIn = options.signedIn ?? true;
+  const json = (status: number, body: unknown) =>
+    new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
+  vi.stubGlobal("WebSocket", DeadSocket);
+  vi.stubGlobal("fetch", async (address: string | URL, init: RequestInit = {}) => {
+    if (stage.down.now) throw new TypeError("the network is gone");
+    const target = new URL(String(address), "http://console.test").pathname;
+    const body = init.body ? (JSON.parse(String(init.body)) as Record<string, unknown>) : {};
+    if (target === "/auth/session") return signedIn ? json(200, { csrfToken: "token-1" }) : json(401, { code: "UNAUTHENTICATED" });
+    if (target === "/auth/sign-in") {
+      if (body.password !== "right") return json(401, { code: "INVALID_CREDENTIALS", detail: "Unknown user or wrong password" });
+      if (body.code === undefined) return json(401, { code: "TOTP_REQUIRED", detail: "A one-time code is needed" });
+      signedIn = true;
+      return json(200, {});
+    }
+    if (target === "/auth/sign-out") {
+      signedIn = false;
+      return json(200, {});
+    }
+    if (target === "/graphql") {
+      const query = String(body.query);
+      stage.sent.push({
+        operation: /(?:query|mutation)\s+(\w+)/.exec(query)?.[1] ?? "",
+        variables: (body.variables ?? {}) as Thing,
+        headers: init.headers as Record<string, string>,
+      });
+      return json(200, await execute(world, { query, variables: body.variables as Record<string, unknown> }, stage.refuse));
+    }
+    return json(404, {});
+  });
+  render(
+    <MemoryRouter initialEntries={[path]}>
+      <App />
+    </MemoryRouter>,
+  );
+  return stage;
+}
+
+export const calls = (stage: Stage, operation: string) => stage.sent.filter((call) => call.operation === operation);
