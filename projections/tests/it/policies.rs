@@ -27,7 +27,10 @@ pub fn document(name: &str, status: PolicyStatus) -> PolicyDocument {
 }
 
 pub async fn facts(world: &World) -> SaveFacts {
-    SaveFacts { collections: collections::lookup(&mut world.tx().await).await.unwrap(), is_owner: true }
+    SaveFacts {
+        collections: collections::lookup(&mut world.tx().await).await.unwrap(),
+        is_owner: true,
+    }
 }
 
 pub async fn create_policy(world: &World, document: PolicyDocument) -> PolicyId {
@@ -56,7 +59,9 @@ pub async fn create_collection(world: &World, kind: CollectionKind, name: &str, 
 }
 
 async fn listed(world: &World, filter: &PolicyFilter, sort: PolicySort) -> Vec<String> {
-    let page = policies::list(&mut world.tx().await, filter, sort, &Page::first(200)).await.unwrap();
+    let page = policies::list(&mut world.tx().await, filter, sort, &Page::first(200))
+        .await
+        .unwrap();
     page.nodes().into_iter().map(|p| p.document.name).collect()
 }
 
@@ -81,7 +86,10 @@ async fn a_policy_shows_its_live_and_staged_revision_and_every_revision_its_stat
         expected: None,
         facts: facts.clone(),
     };
-    world.run::<Policy>(policy.uuid(), revise("Installers 2")).await.unwrap();
+    world
+        .run::<Policy>(policy.uuid(), revise("Installers 2"))
+        .await
+        .unwrap();
     world.run::<Policy>(policy.uuid(), stage()).await.unwrap();
     world.drain().await;
 
@@ -93,41 +101,69 @@ async fn a_policy_shows_its_live_and_staged_revision_and_every_revision_its_stat
     assert_eq!(view.updated_by.method.as_deref(), Some("password+totp"));
 
     world
-        .run::<Policy>(policy.uuid(), PolicyCommand::WithdrawPolicyRevision { reason: String::new() })
+        .run::<Policy>(
+            policy.uuid(),
+            PolicyCommand::WithdrawPolicyRevision { reason: String::new() },
+        )
         .await
         .unwrap();
     world.run::<Policy>(policy.uuid(), stage()).await.unwrap();
     world
-        .run::<Policy>(policy.uuid(), PolicyCommand::PromotePolicyRevision { facts: facts.clone() })
+        .run::<Policy>(
+            policy.uuid(),
+            PolicyCommand::PromotePolicyRevision { facts: facts.clone() },
+        )
         .await
         .unwrap();
-    let rollback =
-        PolicyCommand::RollbackPolicy { to: 1, reason: String::new(), expected: None, facts: facts.clone() };
+    let rollback = PolicyCommand::RollbackPolicy {
+        to: 1,
+        reason: String::new(),
+        expected: None,
+        facts: facts.clone(),
+    };
     world.run::<Policy>(policy.uuid(), rollback).await.unwrap();
     world.run::<Policy>(policy.uuid(), stage()).await.unwrap();
     world.drain().await;
 
-    let page = policies::revisions(&mut world.tx().await, policy, &Page::first(3)).await.unwrap();
+    let page = policies::revisions(&mut world.tx().await, policy, &Page::first(3))
+        .await
+        .unwrap();
     assert!(page.more);
     let after = page.edges.last().unwrap().cursor.clone();
-    let rest = policies::revisions(&mut world.tx().await, policy, &Page::after(after, 10)).await.unwrap();
+    let rest = policies::revisions(&mut world.tx().await, policy, &Page::after(after, 10))
+        .await
+        .unwrap();
     let all: Vec<_> = page.nodes().into_iter().chain(rest.nodes()).collect();
     let states: Vec<_> = all.iter().map(|r| (r.number, r.change, r.state)).collect();
-    assert_eq!(states, [
-        (6, RevisionChange::Staged, RevisionState::Staged),
-        (5, RevisionChange::RolledBack { to: 1 }, RevisionState::Current),
-        (4, RevisionChange::Staged, RevisionState::Superseded),
-        (3, RevisionChange::Staged, RevisionState::Withdrawn),
-        (2, RevisionChange::Revised, RevisionState::Superseded),
-        (1, RevisionChange::Created, RevisionState::Superseded),
-    ]);
+    assert_eq!(
+        states,
+        [
+            (6, RevisionChange::Staged, RevisionState::Staged),
+            (5, RevisionChange::RolledBack { to: 1 }, RevisionState::Current),
+            (4, RevisionChange::Staged, RevisionState::Superseded),
+            (3, RevisionChange::Staged, RevisionState::Withdrawn),
+            (2, RevisionChange::Revised, RevisionState::Superseded),
+            (1, RevisionChange::Created, RevisionState::Superseded),
+        ]
+    );
     assert!(all[2].promoted_at.is_some() && all[3].withdrawn_at.is_some());
-    let second = policies::revision(&mut world.tx().await, policy, 2).await.unwrap().unwrap();
-    assert_eq!((second.document.name.as_str(), second.reason.as_str()), ("Installers 2", "renamed"));
+    let second = policies::revision(&mut world.tx().await, policy, 2)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (second.document.name.as_str(), second.reason.as_str()),
+        ("Installers 2", "renamed")
+    );
     assert!(policies::ever_monitored(&mut world.tx().await, policy).await.unwrap());
 
     assert_eq!(policies::find(&mut world.other_tx().await, policy).await.unwrap(), None);
-    assert_eq!(policies::revision(&mut world.other_tx().await, policy, 2).await.unwrap(), None);
+    assert_eq!(
+        policies::revision(&mut world.other_tx().await, policy, 2)
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -150,11 +186,17 @@ async fn policies_are_filtered_searched_and_sorted_and_pages_meet_without_a_gap(
         names.push(create_policy(&world, document).await);
     }
     let deleted = create_policy(&world, document("Deleted", PolicyStatus::Off)).await;
-    world.run::<Policy>(deleted.uuid(), PolicyCommand::DeletePolicy { reason: String::new() }).await.unwrap();
+    world
+        .run::<Policy>(deleted.uuid(), PolicyCommand::DeletePolicy { reason: String::new() })
+        .await
+        .unwrap();
     world.drain().await;
 
     let all = PolicyFilter::default();
-    assert_eq!(listed(&world, &all, PolicySort::Name).await, ["Alpha installers", "alpha tools", "beta Tools", "Gamma"]);
+    assert_eq!(
+        listed(&world, &all, PolicySort::Name).await,
+        ["Alpha installers", "alpha tools", "beta Tools", "Gamma"]
+    );
     assert_eq!(
         listed(&world, &all, PolicySort::NewestFirst).await,
         ["Gamma", "alpha tools", "Alpha installers", "beta Tools"]
@@ -163,24 +205,56 @@ async fn policies_are_filtered_searched_and_sorted_and_pages_meet_without_a_gap(
         listed(&world, &all, PolicySort::Status).await,
         ["alpha tools", "Alpha installers", "beta Tools", "Gamma"]
     );
-    let search = |text: &str| PolicyFilter { search: Some(text.to_owned()), ..PolicyFilter::default() };
-    assert_eq!(listed(&world, &search("TOO alp"), PolicySort::Name).await, ["alpha tools"]);
-    assert!(listed(&world, &search("lpha"), PolicySort::Name).await.is_empty(), "words are found by how they begin");
-    let enforced = PolicyFilter { statuses: vec![PolicyStatus::Enforce], ..PolicyFilter::default() };
-    assert_eq!(listed(&world, &enforced, PolicySort::Name).await, ["beta Tools", "Gamma"]);
-    let with_mfa = PolicyFilter { controls: vec![Control::Mfa, Control::Deny], ..PolicyFilter::default() };
+    let search = |text: &str| PolicyFilter {
+        search: Some(text.to_owned()),
+        ..PolicyFilter::default()
+    };
+    assert_eq!(
+        listed(&world, &search("TOO alp"), PolicySort::Name).await,
+        ["alpha tools"]
+    );
+    assert!(
+        listed(&world, &search("lpha"), PolicySort::Name).await.is_empty(),
+        "words are found by how they begin"
+    );
+    let enforced = PolicyFilter {
+        statuses: vec![PolicyStatus::Enforce],
+        ..PolicyFilter::default()
+    };
+    assert_eq!(
+        listed(&world, &enforced, PolicySort::Name).await,
+        ["beta Tools", "Gamma"]
+    );
+    let with_mfa = PolicyFilter {
+        controls: vec![Control::Mfa, Control::Deny],
+        ..PolicyFilter::default()
+    };
     assert_eq!(listed(&world, &with_mfa, PolicySort::Name).await, ["Gamma"]);
-    let of_type = PolicyFilter { types: vec![PolicyType::FileAccess], ..PolicyFilter::default() };
+    let of_type = PolicyFilter {
+        types: vec![PolicyType::FileAccess],
+        ..PolicyFilter::default()
+    };
     assert!(listed(&world, &of_type, PolicySort::Name).await.is_empty());
-    let naming = PolicyFilter { collection: Some((pilots, "Pilots".to_owned())), ..PolicyFilter::default() };
+    let naming = PolicyFilter {
+        collection: Some((pilots, "Pilots".to_owned())),
+        ..PolicyFilter::default()
+    };
     assert_eq!(listed(&world, &naming, PolicySort::Name).await, ["Gamma"]);
-    let with_deleted = PolicyFilter { deleted: true, ..PolicyFilter::default() };
+    let with_deleted = PolicyFilter {
+        deleted: true,
+        ..PolicyFilter::default()
+    };
     assert_eq!(listed(&world, &with_deleted, PolicySort::Name).await.len(), 5);
 
     for sort in [PolicySort::Name, PolicySort::NewestFirst, PolicySort::Status] {
         let mut tx = world.tx().await;
-        let whole: Vec<_> =
-            policies::list(&mut tx, &all, sort, &Page::first(9)).await.unwrap().nodes().into_iter().map(|p| p.id).collect();
+        let whole: Vec<_> = policies::list(&mut tx, &all, sort, &Page::first(9))
+            .await
+            .unwrap()
+            .nodes()
+            .into_iter()
+            .map(|p| p.id)
+            .collect();
         let (mut forward, mut page) = (Vec::new(), Page::first(1));
         loop {
             let found = policies::list(&mut tx, &all, sort, &page).await.unwrap();
@@ -192,21 +266,41 @@ async fn policies_are_filtered_searched_and_sorted_and_pages_meet_without_a_gap(
             }
         }
         assert_eq!(forward, whole);
-        let back = policies::list(&mut tx, &all, sort, &Page { backward: true, ..page }).await.unwrap();
-        assert_eq!(back.nodes().into_iter().map(|p| p.id).collect::<Vec<_>>(), whole[2..3], "the row before the last");
+        let back = policies::list(&mut tx, &all, sort, &Page { backward: true, ..page })
+            .await
+            .unwrap();
+        assert_eq!(
+            back.nodes().into_iter().map(|p| p.id).collect::<Vec<_>>(),
+            whole[2..3],
+            "the row before the last"
+        );
     }
 
     let mut tx = world.tx().await;
     assert_eq!(policies::count(&mut tx).await.unwrap(), 4);
     let counts = policies::counts_by_status(&mut tx).await.unwrap();
-    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [
-        (PolicyStatus::Off, 1),
-        (PolicyStatus::Monitor, 1),
-        (PolicyStatus::Enforce, 2)
-    ]);
+    assert_eq!(
+        counts.into_iter().collect::<Vec<_>>(),
+        [
+            (PolicyStatus::Off, 1),
+            (PolicyStatus::Monitor, 1),
+            (PolicyStatus::Enforce, 2)
+        ]
+    );
     let current = policies::current(&mut tx).await.unwrap();
-    assert_eq!(current.iter().map(|p| p.id).collect::<Vec<_>>(), names, "in the order in which they were made");
-    assert!(policies::find(&mut tx, deleted).await.unwrap().unwrap().deleted_at.is_some());
+    assert_eq!(
+        current.iter().map(|p| p.id).collect::<Vec<_>>(),
+        names,
+        "in the order in which they were made"
+    );
+    assert!(
+        policies::find(&mut tx, deleted)
+            .await
+            .unwrap()
+            .unwrap()
+            .deleted_at
+            .is_some()
+    );
 }
 
 fn rule(name: &str, approver: UserId, collection: &str) -> Box<RuleDefinition> {
@@ -244,28 +338,57 @@ async fn a_collection_tells_who_uses_it_and_by_what() {
     let (one, two): (ApprovalRuleId, ApprovalRuleId) = (world.id(), world.id());
     for (rule_id, name, collection) in [(one, "One", "Tools".to_owned()), (two, "Two", pilots.to_string())] {
         let definition = rule(name, approver, &collection);
-        let command = ApprovalRulesCommand::CreateApprovalRule { rule: rule_id, definition, facts: facts.clone() };
+        let command = ApprovalRulesCommand::CreateApprovalRule {
+            rule: rule_id,
+            definition,
+            facts: facts.clone(),
+        };
         world.run::<ApprovalRules>(world.tenant.uuid(), command).await.unwrap();
     }
     world.drain().await;
 
     let mut tx = world.tx().await;
     let usage = collections::used_by(&mut tx, tools).await.unwrap();
-    assert_eq!(usage.policies, [(by_id, "By id".to_owned(), false), (by_name, "By name".to_owned(), true)]);
+    assert_eq!(
+        usage.policies,
+        [
+            (by_id, "By id".to_owned(), false),
+            (by_name, "By name".to_owned(), true)
+        ]
+    );
     assert_eq!(usage.rules, [(one, "One".to_owned(), true)]);
     assert_eq!(usage.names(), ["By id", "By name", "One"]);
     assert_eq!(usage.by_name(), ["By name", "One"]);
     let usage = collections::used_by(&mut tx, pilots).await.unwrap();
-    assert_eq!((usage.policies.len(), usage.rules.as_slice()), (0, &[(two, "Two".to_owned(), false)][..]));
+    assert_eq!(
+        (usage.policies.len(), usage.rules.as_slice()),
+        (0, &[(two, "Two".to_owned(), false)][..])
+    );
 
     let lookup = collections::lookup(&mut tx).await.unwrap();
     assert_eq!(lookup.len(), 4);
     assert_eq!(lookup["Tools"], lookup[&tools.to_string()]);
-    assert_eq!(collections::find_by_ref(&mut tx, "Pilots").await.unwrap().unwrap().id, pilots);
-    assert_eq!(collections::find_by_ref(&mut tx, &tools.to_string()).await.unwrap().unwrap().id, tools);
+    assert_eq!(
+        collections::find_by_ref(&mut tx, "Pilots").await.unwrap().unwrap().id,
+        pilots
+    );
+    assert_eq!(
+        collections::find_by_ref(&mut tx, &tools.to_string())
+            .await
+            .unwrap()
+            .unwrap()
+            .id,
+        tools
+    );
     assert_eq!(collections::find_by_ref(&mut tx, "pilots").await.unwrap(), None);
-    let machines = CollectionFilter { kind: Some(CollectionKind::Machines), search: Some("pil".to_owned()) };
-    let found = collections::list(&mut tx, &machines, &Page::first(10)).await.unwrap().nodes();
+    let machines = CollectionFilter {
+        kind: Some(CollectionKind::Machines),
+        search: Some("pil".to_owned()),
+    };
+    let found = collections::list(&mut tx, &machines, &Page::first(10))
+        .await
+        .unwrap()
+        .nodes();
     assert_eq!(found.iter().map(|c| c.id).collect::<Vec<_>>(), [pilots]);
     assert!(collections::all(&mut world.other_tx().await).await.unwrap().is_empty());
     drop(tx);
@@ -281,7 +404,10 @@ async fn a_collection_tells_who_uses_it_and_by_what() {
     world.drain().await;
     let all = collections::all(&mut world.tx().await).await.unwrap();
     assert_eq!(all.len(), 1);
-    assert_eq!((all[0].name.as_str(), all[0].members.len(), all[0].kind), ("Tools 2", 2, CollectionKind::Applications));
+    assert_eq!(
+        (all[0].name.as_str(), all[0].members.len(), all[0].kind),
+        ("Tools 2", 2, CollectionKind::Applications)
+    );
 }
 
 #[tokio::test]
@@ -289,17 +415,30 @@ async fn rules_keep_the_order_in_which_they_are_asked() {
     let world = World::new().await;
     let approver: UserId = world.id();
     let stream: Uuid = world.tenant.uuid();
-    let facts = RuleFacts { collections: ["c".to_owned()].into(), approvers: [Approver::User(approver)].into() };
+    let facts = RuleFacts {
+        collections: ["c".to_owned()].into(),
+        approvers: [Approver::User(approver)].into(),
+    };
     let ids: Vec<ApprovalRuleId> = (0..4).map(|_| world.id()).collect();
     for (n, id) in ids.iter().enumerate() {
         let definition = rule(&format!("rule {n}"), approver, "c");
-        let command = ApprovalRulesCommand::CreateApprovalRule { rule: *id, definition, facts: facts.clone() };
+        let command = ApprovalRulesCommand::CreateApprovalRule {
+            rule: *id,
+            definition,
+            facts: facts.clone(),
+        };
         world.run::<ApprovalRules>(stream, command).await.unwrap();
     }
     world.drain().await;
     let order = vec![ids[3], ids[1], ids[0], ids[2]];
-    world.run::<ApprovalRules>(stream, ApprovalRulesCommand::ReorderApprovalRules { order }).await.unwrap();
-    world.run::<ApprovalRules>(stream, ApprovalRulesCommand::DeleteApprovalRule { rule: ids[1] }).await.unwrap();
+    world
+        .run::<ApprovalRules>(stream, ApprovalRulesCommand::ReorderApprovalRules { order })
+        .await
+        .unwrap();
+    world
+        .run::<ApprovalRules>(stream, ApprovalRulesCommand::DeleteApprovalRule { rule: ids[1] })
+        .await
+        .unwrap();
     let changed = ApprovalRulesCommand::ChangeApprovalRule {
         rule: ids[0],
         definition: rule("changed", approver, "c"),
@@ -310,9 +449,21 @@ async fn rules_keep_the_order_in_which_they_are_asked() {
     world.drain().await;
     let mut tx = world.tx().await;
     let rules = approval_rules::all(&mut tx).await.unwrap();
-    let shown: Vec<_> = rules.iter().map(|r| (r.rank, r.id, r.definition.name.as_str())).collect();
-    assert_eq!(shown, [(1, ids[3], "rule 3"), (2, ids[0], "changed"), (3, ids[2], "rule 2")]);
+    let shown: Vec<_> = rules
+        .iter()
+        .map(|r| (r.rank, r.id, r.definition.name.as_str()))
+        .collect();
+    assert_eq!(
+        shown,
+        [(1, ids[3], "rule 3"), (2, ids[0], "changed"), (3, ids[2], "rule 2")]
+    );
     assert!(rules[1].updated_at > rules[1].created_at);
-    assert_eq!(approval_rules::find(&mut tx, ids[0]).await.unwrap().as_ref(), Some(&rules[1]));
-    assert_eq!(approval_rules::find(&mut world.other_tx().await, ids[0]).await.unwrap(), None);
+    assert_eq!(
+        approval_rules::find(&mut tx, ids[0]).await.unwrap().as_ref(),
+        Some(&rules[1])
+    );
+    assert_eq!(
+        approval_rules::find(&mut world.other_tx().await, ids[0]).await.unwrap(),
+        None
+    );
 }

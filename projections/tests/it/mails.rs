@@ -1,0 +1,214 @@
+//! `mail_outbox`: who is told what, and the state of deliveries.
+
+use formats::{PersonId, UserId};
+use model::{
+    request::{Approver, By, CancelCause, Flag, Request, RequestCommand},
+    user::{User, UserCommand},
+};
+use projections::{
+    mail_outbox::{self, Attempt, MailKind, Outgoing, Recipients},
+    work,
+};
+
+use crate::world::{MINUTE, World};
+
+async fn open(world: &World) -> Vec<Outgoing> {
+    let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
+        .await
+        .unwrap();
+    mail_outbox::open_tasks(&mut tx, 200).await.unwrap()
+}
+
+fn short(mails: &[Outgoing]) -> Vec<(MailKind, Recipients)> {
+    mails.iter().map(|mail| (mail.kind, mail.recipients)).collect()
+}
+
+/// Addresses everything that is open to one user.
+async fn address_all(world: &World, to: UserId) {
+    let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
+        .await
+        .unwrap();
+    for mail in mail_outbox::open_tasks(&mut tx, 200).await.unwrap() {
+        let id = format!("<{}.{}@example.test>", mail.position, mail.n);
+        mail_outbox::address(&mut tx, &mail, &[(to, id)], world.now())
+            .await
+            .unwrap();
+    }
+    mail_outbox::settle_work(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_event_is_told_to_those_whom_it_concerns() {
+    let world = World::new().await;
+    let (person, anna, ben) = (world.id::<PersonId>(), world.id::<UserId>(), world.id::<UserId>());
+    let mut submission = world.submission(person, anna);
+    submission.route.secondary = vec![Approver::User(ben)];
+    world.submit(submission.clone()).await;
+    let escalate = RequestCommand::Escalate {
+        at: world.now(),
+        by: By::User {
+            user: anna,
+            permitted: true,
+        },
+        reason: Some("Away".into()),
+        secondary_can_decide: true,
+    };
+    world.run::<Request>(submission.request.uuid(), escalate).await.unwrap();
+    world.approve(&submission, ben, None).await;
+    let id = submission.request.uuid();
+    world
+        .run::<Request>(id, RequestCommand::UseGrant { used_at: world.now() })
+        .await
+        .unwrap();
+    world
+        .run::<Request>(id, RequestCommand::UseGrant { used_at: world.now() })
+        .await
+        .unwrap();
+    let mut orphan = world.submission(person, anna);
+    orphan.flags = vec![Flag::NoApprover];
+    world.submit(orphan.clone()).await;
+    let cancel = RequestCommand::CancelRequest {
+        at: world.now(),
+        by: By::System,
+        cause: CancelCause::UserDisabled,
+        reason: None,
+    };
+    world.run::<Request>(orphan.request.uuid(), cancel).await.unwrap();
+    world.drain().await;
+
+    let mails = open(&world).await;
+    assert_eq!(
+        short(&mails),
+        [
+            (MailKind::Submitted, Recipients::Primary),
+            (MailKind::Escalated, Recipients::Secondary),
+            (MailKind::Approved, Recipients::Requester),
+            (MailKind::Handled, Recipients::Asked),
+            (MailKind::GrantOverused, Recipients::Administrators),
+            (MailKind::NoApprover, Recipients::Administrators),
+            (MailKind::Cancelled, Recipients::Requester),
+            (MailKind::Handled, Recipients::Asked),
+        ]
+    );
+    assert_eq!(mails[1].by, Some(anna));
+    assert_eq!(mails[3].by, Some(ben), "whoever decided need not be told");
+    assert_eq!((mails[2].position, mails[2].n, mails[3].n), (mails[3].position, 0, 1));
+    assert!(mails.iter().all(|mail| mail.request.is_some()));
+}
+
+#[tokio::test]
+async fn a_lock_is_told_to_administrators_and_ordinary_account_events_to_nobody() {
+    let world = World::new().await;
+    let user = world.id::<UserId>();
+    let create = UserCommand::CreateUser {
+        user,
+        person: world.id(),
+        email: "carl@example.test".into(),
+        name: "Carl".into(),
+        source: "demo".into(),
+    };
+    world.run::<User>(user.uuid(), create).await.unwrap();
+    world
+        .run::<User>(
+            user.uuid(),
+            UserCommand::SignIn {
+                method: "password".into(),
+            },
+        )
+        .await
+        .unwrap();
+    let until = world.now() + 15 * MINUTE;
+    world
+        .run::<User>(
+            user.uuid(),
+            UserCommand::LockChannel {
+                channel: "sign-in".into(),
+                until,
+            },
+        )
+        .await
+        .unwrap();
+    world.drain().await;
+    let mails = open(&world).await;
+    assert_eq!(short(&mails), [(MailKind::ChannelLocked, Recipients::Administrators)]);
+    assert_eq!((mails[0].user, mails[0].request), (Some(user), None));
+}
+
+#[tokio::test]
+async fn a_mail_is_tried_until_it_is_sent_and_the_work_is_due_when_the_next_attempt_is() {
+    let world = World::new().await;
+    let anna = world.id::<UserId>();
+    let submission = world.submission(world.id(), anna);
+    world.submit(submission).await;
+    world.drain().await;
+    let due_of = async || {
+        work::due_of(world.store.pool(), work::MAIL, world.tenant)
+            .await
+            .unwrap()
+    };
+    assert_eq!(due_of().await, Some(world.now()));
+    address_all(&world, anna).await;
+    assert_eq!(open(&world).await, []);
+
+    let attempt = async |attempt: Attempt| {
+        let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
+            .await
+            .unwrap();
+        let due = mail_outbox::due_deliveries(&mut tx, world.now(), 10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        mail_outbox::record(&mut tx, &due[0], &attempt).await.unwrap();
+        mail_outbox::settle_work(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        due.into_iter().next().unwrap()
+    };
+    let next = world.now() + 5 * MINUTE;
+    let first = attempt(Attempt::Retry {
+        error: "451 later".into(),
+        at: next,
+    })
+    .await;
+    assert_eq!(
+        (first.recipient, first.attempts, first.mail.kind),
+        (anna, 0, MailKind::Submitted)
+    );
+    assert_eq!(due_of().await, Some(next));
+    let mut tx = world.tx().await;
+    assert_eq!(mail_outbox::figures(&mut tx).await.unwrap().queued, 1);
+    drop(tx);
+    world.clock.advance(5 * MINUTE);
+    let second = attempt(Attempt::Sent { at: world.now() }).await;
+    assert_eq!((second.attempts, second.message_id), (1, first.message_id));
+    assert_eq!(due_of().await, None);
+    let figures = mail_outbox::figures(&mut world.tx().await).await.unwrap();
+    assert_eq!(
+        (figures.open, figures.queued, figures.sent, figures.failed),
+        (0, 0, 1, 0)
+    );
+}
+
+#[tokio::test]
+async fn two_notifiers_never_have_the_same_mail() {
+    let world = World::new().await;
+    let anna = world.id::<UserId>();
+    for _ in 0..2 {
+        world.submit(world.submission(world.id(), anna)).await;
+    }
+    world.drain().await;
+    let begin = async || {
+        eventstore::TenantTx::begin(world.store.pool(), world.tenant)
+            .await
+            .unwrap()
+    };
+    let (mut one, mut two) = (begin().await, begin().await);
+    let of_one = mail_outbox::open_tasks(&mut one, 1).await.unwrap();
+    let of_two = mail_outbox::open_tasks(&mut two, 10).await.unwrap();
+    assert_eq!((of_one.len(), of_two.len()), (1, 1));
+    assert_ne!(of_one[0].position, of_two[0].position);
+    drop((one, two));
+    address_all(&world, anna).await;
+    let (mut one, mut two) = (begin().await, begin().await);
+    let of_one = mail_outbox::due_deliveries(&mut one, world.now(), 1).await.unwrap();
+    let of_two = mail_outbox::due_deliveries(&mut two, world.now(), 10).await.unwrap();
+    assert_ne!(of_one[0].mail.position, of_two[0].mail.position);
+}
