@@ -47,6 +47,19 @@ pub fn schema_fingerprint() -> String {
     to_hex(&hash.finalize())
 }
 
+/// How many migrations of this program the database lacks; for the server's role.
+///
+/// # Errors
+/// Where the database was never migrated, or does not answer.
+pub async fn missing_migrations(pool: &PgPool) -> Result<usize, sqlx::Error> {
+    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    let applied: i64 = sqlx::query_scalar("select count(*) from _sqlx_migrations where success and version = any($1)")
+        .bind(&known)
+        .fetch_one(pool)
+        .await?;
+    Ok(known.len().saturating_sub(usize::try_from(applied).unwrap_or(0)))
+}
+
 /// A pool of at most `max` connections for the server's role, which it refuses to be one that sees every tenant.
 ///
 /// A statement may take 30 s, a lock 5 s, an idle transaction 30 s; a connection is waited for 1.5 s.

@@ -58,6 +58,11 @@ impl Writing<'_> {
             .event_version()
             .parse()
             .map_err(|_| unwritable("its version is not a number"))?;
+        if self.envelope.texts().any(|text| text.contains('\0')) {
+            return Err(unwritable(
+                "PostgreSQL keeps no NUL, and one is in what surrounds the command",
+            ));
+        }
         let mut data = match serde_json::to_value(event).map_err(|e| unwritable(&e.to_string()))? {
             Value::Object(mut whole) if whole.get("type").and_then(Value::as_str) == Some(event_type.as_str()) => {
                 match whole.remove("data") {

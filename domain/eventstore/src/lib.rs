@@ -28,7 +28,7 @@ mod upcast;
 pub mod vault;
 mod verify;
 
-pub use database::{ConnectError, connect, migrate, schema_fingerprint};
+pub use database::{ConnectError, connect, migrate, missing_migrations, schema_fingerprint};
 pub use decode::Recorded;
 pub use doorbell::{Doorbell, InProcess, News, PostgresDoorbell, Subscription};
 pub use error::{ExecuteError, Holder, StoreError};

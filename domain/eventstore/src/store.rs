@@ -62,6 +62,16 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// What a caller may have chosen and a column keeps.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.actor.id, &self.actor.method, &self.traceparent, &self.address]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
+}
+
 /// A command that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done<E> {

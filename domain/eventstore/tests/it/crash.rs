@@ -208,6 +208,11 @@ async fn a_database_that_is_away_is_answered_for_within_two_seconds_and_found_ag
     let id = store.ambient().uuid();
     join(&store, tenant, id, "a@example.test").await.unwrap();
     kill(server.pid());
+    // Backends outlive their postmaster for a moment.
+    eventually("the last backend is gone", async || {
+        run(&store, tenant, id, Command::Count { by: 1 }).await.is_err()
+    })
+    .await;
     for _ in 0..2 {
         let begun = tokio::time::Instant::now();
         let answer = run(&store, tenant, id, Command::Count { by: 1 }).await;

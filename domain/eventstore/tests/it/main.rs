@@ -16,6 +16,7 @@ mod doorbell;
 mod efficiency;
 mod feed;
 mod keys;
+mod lanes;
 mod member;
 mod people;
 mod positions;
