@@ -7,5 +7,7 @@ mod fleet;
 mod mails;
 mod policies;
 mod requests;
+mod running;
+mod tally;
 mod timers;
 mod world;
