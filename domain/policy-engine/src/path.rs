@@ -27,15 +27,22 @@ pub fn normalise(os: Os, path: &str) -> String {
 
 /// The form in which paths are compared: normalised, and folded where the system ignores case.
 pub(crate) fn canonical(os: Os, path: &str) -> String {
-    if is_clean(os, path) {
-        return if os.ignores_case() {
-            path.to_ascii_lowercase()
-        } else {
-            path.to_owned()
-        };
+    if let Some(clean) = canonical_if_clean(os, path) {
+        return clean;
     }
     let normal = normalise(os, path);
     if os.ignores_case() { fold::fold(&normal) } else { normal }
+}
+
+/// The compared form of a path that is normal but for its case; none where it is not plainly so.
+pub(crate) fn canonical_if_clean(os: Os, path: &str) -> Option<String> {
+    is_clean(os, path).then(|| {
+        if os.ignores_case() {
+            path.to_ascii_lowercase()
+        } else {
+            path.to_owned()
+        }
+    })
 }
 
 /// A cheap sufficient test that normalising would change nothing; true for nearly every path an agent reports.

@@ -9,7 +9,7 @@ mod matcher;
 use std::fmt;
 
 pub use matcher::Matcher;
-pub(crate) use matcher::Work;
+pub(crate) use matcher::{Work, gram};
 
 use crate::document::Os;
 use crate::{fold, limits, path};
@@ -236,6 +236,17 @@ impl Pattern {
     #[must_use]
     pub fn is_static(&self) -> bool {
         self.variables().next().is_none()
+    }
+
+    /// A leading variable and the text after it, where that is the whole pattern and the text starts a new component.
+    pub(crate) fn leading_variable(&self, os: Os) -> Option<(Variable, &str)> {
+        match self.parts.as_slice() {
+            [Part::Variable(variable), Part::Text(rest)] => {
+                let separated = rest.starts_with('/') || (os == Os::Windows && rest.starts_with('\\'));
+                separated.then_some((*variable, rest))
+            }
+            _ => None,
+        }
     }
 
     /// Puts values in and brings the result into the compared form, wildcards as [`STAR`] and [`ANY`].

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use super::key::Keys;
-use super::scope::{Bits, Names, Scope};
-use super::table::{Facts, Hit};
+use super::scope::{Names, Scope};
+use super::table::{Facts, Hit, Hits};
 use super::{Compiled, Index};
 use crate::action::Action;
 use crate::decision::{Decision, Notice, Outcome, PolicyRef, SettledBy, Steps, WouldHave};
@@ -68,18 +68,14 @@ impl<'a> Input<'a> {
         })
     }
 
-    pub(super) fn facts<'i>(&'i self, keys: &'i mut Keys) -> Facts<'i> {
-        self.facts_about(&self.subject, keys)
-    }
-
-    fn facts_about<'i>(&'i self, text: &'i str, keys: &'i mut Keys) -> Facts<'i> {
+    fn facts_about<'i>(&'i self, text: &'i str) -> Facts<'i> {
         Facts {
             text,
-            keys,
             sha256: self.sha256.as_deref(),
             publisher: self.publisher.as_deref(),
             values: self.action,
             work: &self.work,
+            grams: OnceCell::new(),
         }
     }
 
@@ -115,13 +111,6 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The policies of one type that match.
-pub(super) struct Matches<'i> {
-    /// With whether a literal path or a hash reached the action.
-    pub(super) enforced: Vec<(&'i Compiled, bool)>,
-    pub(super) monitored: Vec<(&'i Compiled, bool)>,
-}
-
 impl Index {
     /// Decides inside a scope; none where every policy is in scope.
     pub(super) fn decide_in(&self, scope: Option<&Scope>, action: &Action) -> Decision {
@@ -130,99 +119,75 @@ impl Index {
             Err(rule) => return refuse(rule),
         };
         let mut keys = Keys::of(&input.subject, input.separator());
-        let matches = self.matches(action.action_type, scope, &input, &mut keys);
+        let facts = input.facts_about(&input.subject);
+        let matching = self.matching(action.action_type, scope, &input, &facts, &mut keys);
         let mut superseded = Vec::new();
         if action.action_type == ActionType::PrivilegeElevation {
-            let files = self.matches(ActionType::FileAccess, scope, &input, &mut keys);
-            if !(files.enforced.is_empty() && files.monitored.is_empty()) {
-                superseded = self.in_document_order(&files);
-            }
+            let files = self.matching(ActionType::FileAccess, scope, &input, &facts, &mut keys);
+            superseded.extend(
+                files
+                    .as_slice()
+                    .iter()
+                    .map(|hit| self.policies[hit.policy()].who.clone()),
+            );
         }
         if input.work.is_exhausted() {
             return refuse(SettledBy::TooCostly);
         }
-        self.settle_matches(&matches, superseded, &input)
+        self.settle_hits(matching.as_slice(), superseded, &input)
     }
 
-    /// Applies the rules to what matched.
-    pub(super) fn settle_matches(
-        &self,
-        matches: &Matches<'_>,
-        superseded: Vec<PolicyRef>,
-        input: &Input<'_>,
-    ) -> Decision {
+    /// Applies the rules to the policies that match.
+    fn settle_hits(&self, hits: &[Hit], superseded: Vec<PolicyRef>, input: &Input<'_>) -> Decision {
         let online = input.action.online;
         let protected = || input.is_protected();
-        let mut tally = Tally::default();
+        let mut enforced = Tally::default();
+        let mut together = Tally::default();
         let mut decision = Decision {
-            outcome: Outcome::PassThrough,
-            steps: Steps::default(),
-            matched: Vec::with_capacity(matches.enforced.len()),
-            monitored: Vec::with_capacity(matches.monitored.len()),
             superseded,
-            would_have: None,
-            risk_level: DEFAULT_RISK_LEVEL,
-            access_minutes: DEFAULT_ACCESS_MINUTES,
-            mfa_always: false,
-            notification: Notice::default(),
-            settled_by: SettledBy::NothingDemanded,
+            ..refuse(SettledBy::NothingDemanded)
         };
-        for (i, (policy, literal)) in matches.enforced.iter().enumerate() {
-            tally.add(policy.voice(*literal));
-            decision.matched.push(policy.who.clone());
-            decision.mfa_always |= policy.mfa_always;
-            if i == 0 {
-                (decision.risk_level, decision.access_minutes) = (policy.risk_level, policy.access_minutes);
+        for hit in hits {
+            let policy = &self.policies[hit.policy()];
+            let voice = policy.voice(hit.is_literal());
+            together.add(voice);
+            if policy.status == PolicyStatus::Enforce {
+                enforced.add(voice);
+                merge(&mut decision, policy);
+                decision.matched.push(policy.who.clone());
             } else {
-                decision.risk_level = decision.risk_level.max(policy.risk_level);
-                decision.access_minutes = decision.access_minutes.min(policy.access_minutes);
+                decision.monitored.push(policy.who.clone());
             }
+            tell(&mut decision.notification, policy);
         }
         // Where nothing enforced has a say, the baseline does. An enforced policy without a control cannot be saved;
         // one that got in all the same must not switch the baseline off.
-        let baseline = (tally == Tally::default()).then(|| self.baseline.get(input.action.action_type));
-        (decision.outcome, decision.steps, decision.settled_by) = settle(&tally, baseline, protected, online);
-        if !matches.monitored.is_empty() {
-            for (policy, literal) in &matches.monitored {
-                tally.add(policy.voice(*literal));
-                decision.monitored.push(policy.who.clone());
-            }
-            let (outcome, steps, _) = settle(&tally, None, protected, online);
+        let baseline = (enforced == Tally::default()).then(|| self.baseline.get(input.action.action_type));
+        (decision.outcome, decision.steps, decision.settled_by) = settle(&enforced, baseline, protected, online);
+        if !decision.monitored.is_empty() {
+            let (outcome, steps, _) = settle(&together, None, protected, online);
             decision.would_have = Some(WouldHave { outcome, steps });
         }
-        decision.notification = notice(matches);
         decision
     }
 
-    fn matches(
+    /// The policies of one type that match, in document order.
+    fn matching(
         &self,
         action_type: ActionType,
         scope: Option<&Scope>,
         input: &Input<'_>,
+        facts: &Facts<'_>,
         keys: &mut Keys,
-    ) -> Matches<'_> {
+    ) -> Hits {
         let table = self.table(input.os, action_type);
         let bits = scope.map(|scope| (&scope.policies, scope.slots(self, input.os, action_type)));
-        let bits: Option<(&Bits, &Bits)> = bits;
-        let hits = table.hits(&mut input.facts(keys), bits);
-        let mut matches = Matches {
-            enforced: Vec::new(),
-            monitored: Vec::new(),
-        };
-        for hit in hits {
+        let mut hits = table.hits(keys, facts, bits);
+        hits.retain(|hit| {
             let policy = &self.policies[hit.policy()];
-            if policy.conditional && !self.conditions_hold(policy, hit, action_type, input) {
-                continue;
-            }
-            match policy.status {
-                PolicyStatus::Enforce => matches.enforced.push((policy, hit.is_literal())),
-                PolicyStatus::Monitor | PolicyStatus::MonitorAndNotify => {
-                    matches.monitored.push((policy, hit.is_literal()));
-                }
-                PolicyStatus::Off => {}
-            }
-        }
-        matches
+            !policy.conditional || self.conditions_hold(policy, hit, action_type, input)
+        });
+        hits
     }
 
     /// The fields that no table looks at.
@@ -245,24 +210,10 @@ impl Index {
             return false;
         }
         policy.openers.is_empty() || {
-            let mut none = Keys::of("", 0);
-            let facts = input.facts_about(input.opener(), &mut none);
+            let facts = input.facts_about(input.opener());
             self.table(input.os, action_type)
                 .opener_fits(hit.policy(), input.os, &facts)
         }
-    }
-
-    /// Enforced and monitored together, as they stand in the snapshot.
-    fn in_document_order(&self, matches: &Matches<'_>) -> Vec<PolicyRef> {
-        let mut all: Vec<&Compiled> = matches
-            .enforced
-            .iter()
-            .chain(&matches.monitored)
-            .map(|(policy, _)| *policy)
-            .collect();
-        // Both lists point into one vector, so addresses are in document order.
-        all.sort_by_key(|policy| std::ptr::from_ref(*policy));
-        all.into_iter().map(|policy| policy.who.clone()).collect()
     }
 }
 
@@ -283,18 +234,27 @@ fn refuse(settled_by: SettledBy) -> Decision {
     }
 }
 
+/// The highest risk, the shortest access, a code inside a session if anybody asks for it.
+fn merge(decision: &mut Decision, policy: &Compiled) {
+    decision.mfa_always |= policy.mfa_always;
+    if decision.matched.is_empty() {
+        (decision.risk_level, decision.access_minutes) = (policy.risk_level, policy.access_minutes);
+    } else {
+        decision.risk_level = decision.risk_level.max(policy.risk_level);
+        decision.access_minutes = decision.access_minutes.min(policy.access_minutes);
+    }
+}
+
 /// Enforced policies speak where they have a message; `monitor_and_notify` ones always do; `monitor` ones never.
-fn notice(matches: &Matches<'_>) -> Notice {
-    let mut notice = Notice::default();
-    let monitored = matches
-        .monitored
-        .iter()
-        .filter(|(policy, _)| policy.status == PolicyStatus::MonitorAndNotify);
-    let enforced = matches.enforced.iter().filter(|(policy, _)| policy.message.is_some());
-    for (policy, _) in enforced.chain(monitored) {
+fn tell(notice: &mut Notice, policy: &Compiled) {
+    let speaks = match policy.status {
+        PolicyStatus::Enforce => policy.message.is_some(),
+        PolicyStatus::MonitorAndNotify => true,
+        PolicyStatus::Monitor | PolicyStatus::Off => false,
+    };
+    if speaks {
         notice.notify = true;
         notice.require_acknowledgement |= policy.require_acknowledgement;
         notice.messages.extend(policy.message.as_deref().map(str::to_owned));
     }
-    notice
 }

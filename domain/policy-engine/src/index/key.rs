@@ -1,6 +1,6 @@
 //! Keys: short hashes of what a text contains for certain, by which patterns are found without being compared.
 
-use crate::pattern::{ANY, STAR};
+use crate::pattern::{ANY, STAR, gram};
 
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -65,22 +65,16 @@ impl Keys {
         }
     }
 
-    /// Every key, each once where there are many.
-    pub(super) fn each(&mut self, mut visit: impl FnMut(u64)) {
+    /// Every key; each once where there are many.
+    pub(super) fn as_slice(&mut self) -> &[u64] {
         if self.many.is_empty() {
-            let keys = &self.few[..self.len];
-            for (i, key) in keys.iter().enumerate() {
-                if !keys[..i].contains(key) {
-                    visit(*key);
-                }
-            }
-            return;
+            return &self.few[..self.len];
         }
         self.many.extend_from_slice(&self.few[..self.len]);
         self.len = 0;
         self.many.sort_unstable();
         self.many.dedup();
-        self.many.iter().copied().for_each(visit);
+        &self.many
     }
 
     /// Everything that is certain of a text: itself, its parts, its beginnings, its last part and that one's extension.
@@ -159,9 +153,10 @@ pub(super) fn of_pattern(resolved: &str, separator: u8, opaque: char) -> Vec<u64
     facts
 }
 
-/// From keys to ranges of slots: open addressing, at most half full.
+/// From keys to ranges of slots: open addressing, at most half full, behind one bit per key that most misses end at.
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
+    present: Box<[u64]>,
     cells: Box<[(u64, u32, u32)]>,
 }
 
@@ -172,18 +167,29 @@ impl KeyTable {
         }
         let size = (ranges.len() * 2).next_power_of_two();
         let mut cells = vec![(0, 0, 0); size];
+        // Eight to sixteen bits a key, so that one miss in ten goes on to the cells.
+        let mut present = vec![0_u64; (size / 8).max(1)];
         for &range in ranges {
             let mut at = range.0 as usize & (size - 1);
             while cells[at].2 != 0 {
                 at = (at + 1) & (size - 1);
             }
             cells[at] = range;
+            let (word, bit) = place(range.0, present.len());
+            present[word] |= bit;
         }
-        Self { cells: cells.into() }
+        Self {
+            present: present.into(),
+            cells: cells.into(),
+        }
     }
 
     /// The range filed under a key, `start..end`.
     pub(super) fn find(&self, key: u64) -> Option<(u32, u32)> {
+        let (word, bit) = place(key, self.present.len());
+        if self.present.get(word)? & bit == 0 {
+            return None;
+        }
         let mask = self.cells.len().checked_sub(1)?;
         let mut at = key as usize & mask;
         loop {
@@ -196,5 +202,37 @@ impl KeyTable {
             }
             at = (at + 1) & mask;
         }
+    }
+}
+
+/// A key's bit among `words` words, a power of two (or none).
+fn place(key: u64, words: usize) -> (usize, u64) {
+    ((key >> 38) as usize & words.wrapping_sub(1), 1 << (key >> 32 & 63))
+}
+
+/// Which grams a text holds, as bits; made when a search first asks.
+#[derive(Debug)]
+pub(super) struct Grams(Box<[u64]>);
+
+impl Grams {
+    pub(super) fn of(text: &str) -> Self {
+        // Eight bits a gram up to all there are.
+        let bits = (text.len() * 8).next_power_of_two().clamp(1 << 10, 1 << 16);
+        let mut words = vec![0_u64; bits / 64];
+        for window in text.as_bytes().windows(3) {
+            if let Some(bytes) = window.first_chunk() {
+                let at = usize::from(gram(*bytes)) & (bits - 1);
+                words[at / 64] |= 1 << (at % 64);
+            }
+        }
+        Self(words.into())
+    }
+
+    /// False where one is surely missing.
+    pub(super) fn may_hold(&self, grams: [u16; 2]) -> bool {
+        grams.into_iter().all(|gram| {
+            let at = usize::from(gram) & (self.0.len() * 64 - 1);
+            self.0[at / 64] & (1 << (at % 64)) != 0
+        })
     }
 }

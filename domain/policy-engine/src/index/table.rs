@@ -1,13 +1,16 @@
 //! The patterns of one action type on one operating system, filed by key.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::fmt;
 
-use super::key::{self, Fact, KeyTable, Keys};
+use super::key::{self, Fact, Grams, KeyTable, Keys};
 use super::scope::Bits;
 use super::{Compiled, NamePattern, Shared};
 use crate::document::{ActionType, Os, PolicyStatus, ScopeEntry};
 use crate::fold;
-use crate::pattern::{Matcher, NoValues, Pattern, Subject, Values, Work, has_dot_component};
+use crate::path;
+use crate::pattern::{Matcher, NoValues, Pattern, Subject, Values, Variable, Work, has_dot_component, usable};
 
 /// Stands for a value that is not known yet while keys are read off a pattern. A noncharacter, like the wildcards.
 const OPAQUE: char = '\u{fdd2}';
@@ -16,17 +19,52 @@ const OPAQUE: char = '\u{fdd2}';
 #[derive(Debug)]
 struct Slot {
     target: Target,
-    /// A literal path or a hash: denies on protected paths too.
-    literal: bool,
     test: Test,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Target {
-    /// Index of the policy.
-    Policy(u32),
-    /// Index of the collection.
-    Set(u32),
+/// Whom an entry speaks for, and whether it is a literal path or a hash, which denies on protected paths too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Target(u32);
+
+impl Target {
+    const SET: u32 = 1 << 31;
+    const LITERAL: u32 = 1 << 30;
+
+    fn policy(index: u32) -> Self {
+        Self(index)
+    }
+
+    fn set(index: u32) -> Self {
+        Self(index | Self::SET)
+    }
+
+    fn literal(self, literal: bool) -> Self {
+        if literal { Self(self.0 | Self::LITERAL) } else { self }
+    }
+
+    fn is_set(self) -> bool {
+        self.0 & Self::SET != 0
+    }
+
+    fn is_literal(self) -> bool {
+        self.0 & Self::LITERAL != 0
+    }
+
+    fn index(self) -> u32 {
+        self.0 & !(Self::SET | Self::LITERAL)
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_set() { "set" } else { "policy" };
+        write!(
+            f,
+            "{kind} {}{}",
+            self.index(),
+            if self.is_literal() { " literally" } else { "" }
+        )
+    }
 }
 
 /// How an entry is compared once its key fits.
@@ -34,11 +72,34 @@ enum Target {
 enum Test {
     /// `*`
     Always,
-    Text(Box<Matcher>),
+    /// The whole text stands in the arena.
+    Whole {
+        start: u32,
+        len: u16,
+    },
+    /// What it starts and ends with stands in the arena, one after the other.
+    Affixes {
+        start: u32,
+        first: u16,
+        last: u16,
+    },
+    /// Anything else without a variable, and the grams it needs.
+    Text(Box<(Matcher, Option<[u16; 2]>)>),
+    /// A path that starts with a variable: its value is compared, then the rest.
+    Leading(Box<Leading>),
     Dynamic(Box<Pattern>),
     /// Lower-case hexadecimal.
     Hash(Box<str>),
     Publisher(Box<NamePattern>),
+}
+
+#[derive(Debug)]
+struct Leading {
+    os: Os,
+    variable: Variable,
+    rest: Matcher,
+    /// For values that are not plainly normal.
+    pattern: Pattern,
 }
 
 /// Everything about one action type on one system.
@@ -46,6 +107,8 @@ enum Test {
 pub(super) struct Table {
     subject: Subject,
     slots: Box<[Slot]>,
+    /// The bytes that slots are compared with.
+    arena: Box<[u8]>,
     keys: KeyTable,
     /// Slots that are compared whatever the text: `*`, and patterns without a key.
     unkeyed: (u32, u32),
@@ -61,13 +124,13 @@ pub(super) struct Table {
 pub(super) struct Facts<'a> {
     /// In the compared form.
     pub(super) text: &'a str,
-    pub(super) keys: &'a mut Keys,
     /// Lower-case.
     pub(super) sha256: Option<&'a str>,
     /// Folded.
     pub(super) publisher: Option<&'a str>,
     pub(super) values: &'a dyn Values,
     pub(super) work: &'a Work,
+    pub(super) grams: OnceCell<Grams>,
 }
 
 /// A policy whose own field fits, and whether by a literal path or a hash. Orders by policy, literal first.
@@ -85,6 +148,81 @@ impl Hit {
 
     pub(super) fn is_literal(self) -> bool {
         self.0 & 1 == 0
+    }
+}
+
+/// Hits, in document order once sorted; the usual few need no allocation.
+pub(super) struct Hits {
+    few: [Hit; 16],
+    len: usize,
+    many: Vec<Hit>,
+}
+
+impl Hits {
+    fn new() -> Self {
+        Self {
+            few: [Hit(0); 16],
+            len: 0,
+            many: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, hit: Hit) {
+        if self.len < self.few.len() {
+            self.few[self.len] = hit;
+            self.len += 1;
+            return;
+        }
+        if self.many.is_empty() {
+            self.many.extend_from_slice(&self.few);
+        }
+        self.many.push(hit);
+    }
+
+    pub(super) fn as_slice(&self) -> &[Hit] {
+        if self.many.is_empty() {
+            &self.few[..self.len]
+        } else {
+            &self.many
+        }
+    }
+
+    /// Brings them into document order, each policy once, literal hits first.
+    fn sort(&mut self) {
+        if !self.many.is_empty() {
+            self.many.sort_unstable();
+            self.many.dedup_by_key(|hit| hit.policy());
+            return;
+        }
+        let hits = &mut self.few[..self.len];
+        hits.sort_unstable();
+        let mut kept = 0;
+        for i in 0..hits.len() {
+            if kept == 0 || hits[kept - 1].policy() != hits[i].policy() {
+                hits[kept] = hits[i];
+                kept += 1;
+            }
+        }
+        self.len = kept;
+    }
+
+    /// Keeps those that hold in every other respect.
+    pub(super) fn retain(&mut self, mut holds: impl FnMut(Hit) -> bool) {
+        if !self.many.is_empty() {
+            self.many.retain(|hit| holds(*hit));
+            if self.many.is_empty() {
+                self.len = 0;
+            }
+            return;
+        }
+        let mut kept = 0;
+        for i in 0..self.len {
+            if holds(self.few[i]) {
+                self.few[kept] = self.few[i];
+                kept += 1;
+            }
+        }
+        self.len = kept;
     }
 }
 
@@ -113,7 +251,7 @@ impl Table {
             if policy.policy_type != action_type.policy_type() || policy.status == PolicyStatus::Off {
                 continue;
             }
-            let target = Target::Policy(i as u32);
+            let target = Target::policy(i as u32);
             for entry in &policy.own {
                 match action_type {
                     ActionType::PrivilegeElevation => filing.file_application(target, entry, shared),
@@ -128,7 +266,7 @@ impl Table {
         sets.sort_unstable();
         for set in sets {
             for member in &shared.sets[set as usize].members {
-                filing.file_application(Target::Set(set), member, shared);
+                filing.file_application(Target::set(set), member, shared);
             }
         }
         filing.finish(openers)
@@ -137,45 +275,43 @@ impl Table {
     /// Which slots belong to policies in scope.
     pub(super) fn slot_bits(&self, policies: &Bits) -> Bits {
         let in_scope = |policy: u32| policies.has(policy as usize);
-        Bits::new(self.slots.len(), |slot| match self.slots[slot].target {
-            Target::Policy(policy) => in_scope(policy),
-            Target::Set(set) => self.set_policies[&set].iter().any(|policy| in_scope(*policy)),
+        Bits::new(self.slots.len(), |slot| {
+            let target = self.slots[slot].target;
+            match target.is_set() {
+                false => in_scope(target.index()),
+                true => self.set_policies[&target.index()]
+                    .iter()
+                    .any(|policy| in_scope(*policy)),
+            }
         })
     }
 
     /// The policies whose own field fits, in document order, each once. `slots` is none where everything is in scope.
     /// Gives up, with an incomplete answer, where the work is exhausted.
-    pub(super) fn hits(&self, facts: &mut Facts<'_>, scope: Option<(&Bits, &Bits)>) -> Vec<Hit> {
-        let mut hits = Vec::new();
+    pub(super) fn hits(&self, keys: &mut Keys, facts: &Facts<'_>, scope: Option<(&Bits, &Bits)>) -> Hits {
+        let mut hits = Hits::new();
         if self.slots.is_empty() {
             return hits;
         }
-        let mut ranges = Ranges {
-            few: [(0, 0); 48],
-            len: 0,
-            many: Vec::new(),
-        };
-        ranges.push(self.unkeyed);
+        self.visit(self.unkeyed, scope, facts, &mut hits);
         let mut look_up = |key| {
             if let Some(range) = self.keys.find(key) {
-                ranges.push(range);
+                self.visit(range, scope, facts, &mut hits);
             }
         };
-        facts.keys.each(&mut look_up);
+        keys.as_slice().iter().copied().for_each(&mut look_up);
         if let Some(hash) = facts.sha256 {
             look_up(key::key(Fact::Hash, hash.as_bytes()));
         }
         if let Some(publisher) = facts.publisher {
             look_up(key::key(Fact::Publisher, publisher.as_bytes()));
-            ranges.push(self.publishers);
+            self.visit(self.publishers, scope, facts, &mut hits);
         }
-        ranges.each(|range| self.visit(range, scope, facts, &mut hits));
-        hits.sort_unstable();
-        hits.dedup_by_key(|hit| hit.policy());
+        hits.sort();
         hits
     }
 
-    fn visit(&self, (start, end): (u32, u32), scope: Option<(&Bits, &Bits)>, facts: &Facts<'_>, hits: &mut Vec<Hit>) {
+    fn visit(&self, (start, end): (u32, u32), scope: Option<(&Bits, &Bits)>, facts: &Facts<'_>, hits: &mut Hits) {
         let (start, end) = (start as usize, end as usize);
         let Some((policies, slots)) = scope else {
             for slot in &self.slots[start..end] {
@@ -200,16 +336,18 @@ impl Table {
         }
     }
 
-    fn try_slot(&self, slot: &Slot, scope: Option<&Bits>, facts: &Facts<'_>, hits: &mut Vec<Hit>) {
-        if facts.work.is_exhausted() || !slot.test.fits(self.subject, facts) {
+    fn try_slot(&self, slot: &Slot, scope: Option<&Bits>, facts: &Facts<'_>, hits: &mut Hits) {
+        if facts.work.is_exhausted() || !slot.test.fits(self.subject, &self.arena, facts) {
             return;
         }
-        match slot.target {
-            Target::Policy(policy) => hits.push(Hit::new(policy, slot.literal)),
-            Target::Set(set) => {
-                let users = self.set_policies[&set].iter();
-                let in_scope = users.filter(|policy| scope.is_none_or(|bits| bits.has(**policy as usize)));
-                hits.extend(in_scope.map(|policy| Hit::new(*policy, slot.literal)));
+        let target = slot.target;
+        if !target.is_set() {
+            hits.push(Hit::new(target.index(), target.is_literal()));
+            return;
+        }
+        for policy in &self.set_policies[&target.index()] {
+            if scope.is_none_or(|bits| bits.has(*policy as usize)) {
+                hits.push(Hit::new(*policy, target.is_literal()));
             }
         }
     }
@@ -217,22 +355,60 @@ impl Table {
     /// Whether the program that opens a file is one that the policy means. True where it means any.
     pub(super) fn opener_fits(&self, policy: usize, os: Os, facts: &Facts<'_>) -> bool {
         let tests = self.openers.get(&(policy as u32));
-        tests.is_none_or(|tests| tests.iter().any(|test| test.fits(Subject::Path(os), facts)))
+        tests.is_none_or(|tests| tests.iter().any(|test| test.fits(Subject::Path(os), &[], facts)))
     }
 }
 
 impl Test {
-    fn fits(&self, subject: Subject, facts: &Facts<'_>) -> bool {
+    fn fits(&self, subject: Subject, arena: &[u8], facts: &Facts<'_>) -> bool {
+        let text = facts.text.as_bytes();
         match self {
             Self::Always => true,
-            Self::Text(matcher) => matcher.matches(facts.text, facts.work),
-            Self::Dynamic(pattern) => pattern
-                .matcher(subject, facts.values)
-                .is_ok_and(|matcher| matcher.matches(facts.text, facts.work)),
+            Self::Whole { start, len } => text == &arena[*start as usize..][..usize::from(*len)],
+            Self::Affixes { start, first, last } => {
+                let (first, last) = (usize::from(*first), usize::from(*last));
+                let affixes = &arena[*start as usize..][..first + last];
+                text.len() >= first + last && text.starts_with(&affixes[..first]) && text.ends_with(&affixes[first..])
+            }
+            Self::Text(matcher) => {
+                let (matcher, grams) = &**matcher;
+                let may_fit =
+                    grams.is_none_or(|grams| facts.grams.get_or_init(|| Grams::of(facts.text)).may_hold(grams));
+                may_fit && matcher.matches(facts.text, facts.work)
+            }
+            Self::Leading(leading) => leading.fits(subject, facts),
+            Self::Dynamic(pattern) => fits_dynamic(pattern, subject, facts),
             Self::Hash(hash) => facts.sha256 == Some(&**hash),
             Self::Publisher(pattern) => facts
                 .publisher
                 .is_some_and(|publisher| pattern.fits(publisher, facts.values) == super::scope::Fit::Yes),
+        }
+    }
+
+    /// The same in less space, where it is a matter of how the text starts and ends.
+    fn packed(self, arena: &mut Vec<u8>) -> Self {
+        let Self::Text(matcher) = &self else { return self };
+        let Some((first, last)) = matcher.0.affixes() else {
+            return self;
+        };
+        let lengths = (
+            u16::try_from(first.len()),
+            u16::try_from(last.unwrap_or_default().len()),
+        );
+        let (Ok(start), (Ok(first_len), Ok(last_len))) = (u32::try_from(arena.len()), lengths) else {
+            return self;
+        };
+        arena.extend_from_slice(first);
+        match last {
+            None => Self::Whole { start, len: first_len },
+            Some(last) => {
+                arena.extend_from_slice(last);
+                Self::Affixes {
+                    start,
+                    first: first_len,
+                    last: last_len,
+                }
+            }
         }
     }
 
@@ -256,10 +432,56 @@ impl Test {
 
     fn of_text(subject: Subject, pattern: Pattern) -> Self {
         match pattern.matcher(subject, &NoValues) {
-            Ok(matcher) => Self::Text(Box::new(matcher)),
-            Err(_) => Self::Dynamic(Box::new(pattern)),
+            Ok(matcher) => {
+                let grams = matcher.needed_grams();
+                Self::Text(Box::new((matcher, grams)))
+            }
+            Err(_) => match Leading::of(subject, &pattern) {
+                Some(leading) => Self::Leading(Box::new(leading)),
+                None => Self::Dynamic(Box::new(pattern)),
+            },
         }
     }
+}
+
+impl Leading {
+    /// None where the text after the variable does not stand for itself.
+    fn of(subject: Subject, pattern: &Pattern) -> Option<Self> {
+        let Subject::Path(os) = subject else { return None };
+        let (variable, rest) = pattern.leading_variable(os)?;
+        if has_dot_component(rest) {
+            return None;
+        }
+        // Any plain directory serves to bring what follows one into the compared form.
+        let directory = if os == Os::Windows { r"c:\x" } else { "/x" };
+        let whole = path::canonical(os, &format!("{directory}{rest}"));
+        let rest = Matcher::new(whole.strip_prefix(directory)?);
+        Some(Self {
+            os,
+            variable,
+            rest,
+            pattern: pattern.clone(),
+        })
+    }
+
+    fn fits(&self, subject: Subject, facts: &Facts<'_>) -> bool {
+        let Some(value) = usable(facts.values.value(self.variable)) else {
+            return false;
+        };
+        match path::canonical_if_clean(self.os, &value) {
+            Some(value) => facts
+                .text
+                .strip_prefix(value.as_str())
+                .is_some_and(|rest| self.rest.matches(rest, facts.work)),
+            None => fits_dynamic(&self.pattern, subject, facts),
+        }
+    }
+}
+
+fn fits_dynamic(pattern: &Pattern, subject: Subject, facts: &Facts<'_>) -> bool {
+    pattern
+        .matcher(subject, facts.values)
+        .is_ok_and(|matcher| matcher.matches(facts.text, facts.work))
 }
 
 fn opener_tests(entries: &[Box<str>], shared: &Shared, os: Os) -> Box<[Test]> {
@@ -293,8 +515,8 @@ impl Filing {
     fn file_application(&mut self, target: Target, entry: &str, shared: &Shared) {
         match ScopeEntry::parse(entry) {
             Ok(ScopeEntry::Collection(name)) => {
-                if let (Some(set), Target::Policy(policy)) = (shared.named.get(name), target) {
-                    self.users_of_sets.entry(*set).or_default().push(policy);
+                if let Some(set) = shared.named.get(name).filter(|_| !target.is_set()) {
+                    self.users_of_sets.entry(*set).or_default().push(target.index());
                 }
             }
             Ok(ScopeEntry::Path(pattern)) => self.file_pattern_as(target, pattern),
@@ -307,7 +529,13 @@ impl Filing {
                     Test::Publisher(_) => publisher_key(entry).into_iter().collect(),
                     _ => Vec::new(),
                 };
-                self.filed.push((Slot { target, literal, test }, keys));
+                self.filed.push((
+                    Slot {
+                        target: target.literal(literal),
+                        test,
+                    },
+                    keys,
+                ));
             }
             Err(_) => {}
         }
@@ -318,7 +546,6 @@ impl Filing {
             self.filed.push((
                 Slot {
                     target,
-                    literal: false,
                     test: Test::Always,
                 },
                 Vec::new(),
@@ -342,7 +569,13 @@ impl Filing {
             key::of_pattern(&pattern.resolve_opaque(self.subject, OPAQUE), separator, OPAQUE)
         };
         let test = Test::of_text(self.subject, pattern);
-        self.filed.push((Slot { target, literal, test }, keys));
+        self.filed.push((
+            Slot {
+                target: target.literal(literal),
+                test,
+            },
+            keys,
+        ));
     }
 
     fn finish(self, openers: HashMap<u32, Box<[Test]>>) -> Table {
@@ -377,9 +610,16 @@ impl Filing {
             }
             start = end;
         }
+        let mut arena = Vec::new();
+        let packed = placed.into_iter().map(|(_, Slot { target, test })| Slot {
+            target,
+            test: test.packed(&mut arena),
+        });
+        let slots = packed.collect();
         Table {
             subject: self.subject,
-            slots: placed.into_iter().map(|(_, slot)| slot).collect(),
+            slots,
+            arena: arena.into(),
             keys: KeyTable::build(&ranges),
             unkeyed,
             publishers,
@@ -398,29 +638,4 @@ fn publisher_key(entry: &str) -> Option<u64> {
     let name = entry.strip_prefix("publisher:")?;
     let pattern = Pattern::parse(name).ok()?;
     (pattern.is_static() && pattern.is_literal()).then(|| key::key(Fact::Publisher, fold::fold(name).as_bytes()))
-}
-
-/// Distinct ranges of slots to be visited.
-struct Ranges {
-    few: [(u32, u32); 48],
-    len: usize,
-    many: Vec<(u32, u32)>,
-}
-
-impl Ranges {
-    fn push(&mut self, range: (u32, u32)) {
-        if range.0 == range.1 {
-            return;
-        }
-        if self.len < self.few.len() {
-            self.few[self.len] = range;
-            self.len += 1;
-        } else {
-            self.many.push(range);
-        }
-    }
-
-    fn each(&self, visit: impl FnMut((u32, u32))) {
-        self.few[..self.len].iter().chain(&self.many).copied().for_each(visit);
-    }
 }
