@@ -350,7 +350,8 @@ create table activity (
   decision json not null,
   snapshot_epoch integer not null,
   snapshot_version bigint not null,
-  snapshot_sha256 bytea not null,
+  -- In hexadecimal, as the agent cited it.
+  snapshot_sha256 text not null,
   grant_request_id uuid,
   primary key (tenant_id, build, endpoint_id, seq)
 );

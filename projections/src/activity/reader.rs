@@ -1,7 +1,7 @@
 //! What can be asked about recorded actions.
 
 use eventstore::TenantTx;
-use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp, hash::to_hex};
+use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp};
 use model::activity::{CitedSnapshot, RecordedDecision, RecordedInput};
 use sqlx::{Row, postgres::PgRow};
 
@@ -49,7 +49,6 @@ pub struct Numbers {
 }
 
 fn view(row: &PgRow) -> Result<ActivityView, ReadError> {
-    let sha256: Vec<u8> = row.try_get("snapshot_sha256")?;
     Ok(ActivityView {
         id: row.id("activity_id")?,
         position: row.count("position")?,
@@ -63,7 +62,7 @@ fn view(row: &PgRow) -> Result<ActivityView, ReadError> {
         snapshot: CitedSnapshot {
             epoch: row.small_count("snapshot_epoch")?,
             version: row.count("snapshot_version")?,
-            sha256: to_hex(&sha256),
+            sha256: row.try_get("snapshot_sha256")?,
         },
         grant: row.id_or_null("grant_request_id")?,
     })

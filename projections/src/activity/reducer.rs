@@ -6,7 +6,7 @@ use std::{
 };
 
 use eventstore::TenantTx;
-use formats::{EndpointId, PersonId, RequestId, Timestamp, hash::from_hex};
+use formats::{EndpointId, PersonId, RequestId, Timestamp};
 use model::{
     activity::{ActionRecorded, ActivityEvent},
     catalogue::AnyEvent,
@@ -15,7 +15,7 @@ use model::{
 
 use crate::{
     Build, Delta, Envelope, FlushError, FoldError,
-    columns::{column, documents, documents_or_null, moment, number, small, tenant, uuids},
+    columns::{column, documents, documents_or_null, moment, number, small, tenant, uuids, without_nul},
     projection::BoxFuture,
 };
 
@@ -30,7 +30,6 @@ pub(super) struct ActivityDelta {
 struct Record {
     position: u64,
     event: ActionRecorded,
-    sha256: [u8; 32],
 }
 
 /// What a batch adds to the numbers of an endpoint.
@@ -50,14 +49,12 @@ impl Delta for ActivityDelta {
     fn fold(&mut self, event: &Envelope) -> Result<(), FoldError> {
         match &event.event {
             AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => {
-                let sha256 = from_hex(&e.snapshot.sha256).map_err(|error| FoldError::new(error.to_string()))?;
                 let counted = self.endpoints.entry(e.endpoint).or_default();
                 counted.highest = counted.highest.max(e.seq);
                 counted.stored += 1;
                 self.records.push(Record {
                     position: event.position,
                     event: e.clone(),
-                    sha256,
                 });
             }
             AnyEvent::Person(PersonEvent::PersonErased(e)) => {
@@ -103,7 +100,7 @@ async fn insert(tx: &mut TenantTx, build: i32, records: &[Record]) -> Result<(),
            r.input::json, r.outcome, r.decision::json, r.snapshot_epoch, r.snapshot_version, r.snapshot_sha256,
            r.grant_request_id
          from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::uuid[], $7::uuid[], $8::timestamptz[],
-             $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::int[], $14::bigint[], $15::bytea[],
+             $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::int[], $14::bigint[], $15::text[],
              $16::uuid[])
            as r (endpoint_id, seq, position, activity_id, person_id, at, corrected_at, input, outcome, decision,
              snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id)",
@@ -122,7 +119,7 @@ async fn insert(tx: &mut TenantTx, build: i32, records: &[Record]) -> Result<(),
     .bind(documents(records, |r| &r.event.decision)?)
     .bind(column(records, |r| small(r.event.snapshot.epoch)))
     .bind(column(records, |r| number(r.event.snapshot.version)))
-    .bind(column(records, |r| &r.sha256[..]))
+    .bind(column(records, |r| without_nul(&r.event.snapshot.sha256)))
     .bind(column(records, |r| r.event.grant.map(RequestId::uuid)))
     .execute(&mut **tx)
     .await?;

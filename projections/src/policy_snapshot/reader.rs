@@ -190,7 +190,7 @@ pub async fn forget_bodies(tx: &mut TenantTx, age: Duration) -> Result<u64, sqlx
            and not exists (select from snapshot_group g
              where g.tenant_id = b.tenant_id and b.sha256 in (g.sha256, g.held_sha256))
            and not exists (select from activity a
-             where a.tenant_id = b.tenant_id and a.build = live_build('activity') and a.snapshot_sha256 = b.sha256)",
+             where a.tenant_id = b.tenant_id and a.build = live_build('activity') and a.snapshot_sha256 = encode(b.sha256, 'hex'))",
     )
     .bind(tenant(tx))
     .bind(age.as_secs_f64())

@@ -174,6 +174,7 @@ async fn an_erased_persons_actions_keep_their_outcome_and_lose_their_input() {
     let before = world.rows("activity", build).await;
     assert_eq!(before.iter().filter(|row| row.contains("canary")).count(), 1);
     world.runner.rebuild(&["activity"], Some(world.tenant)).await.unwrap();
+    world.drain().await;
     assert_eq!(world.rows("activity", world.live_build("activity").await).await, before);
 }
 

@@ -1,5 +1,7 @@
 //! `directory`: from events to rows, and the queries on them.
 
+use std::time::Duration;
+
 use formats::{ApiKeyId, EndpointId, PersonId, ServiceAccountId, TeamId, UserId};
 use model::{
     Role, Scope,
@@ -19,6 +21,8 @@ use projections::{
 use crate::world::{MINUTE, World};
 
 async fn create_user(world: &World, name: &str, email: &str) -> (UserId, PersonId) {
+    // Ids of one millisecond are in no particular order.
+    world.clock.advance(Duration::from_millis(1));
     let (user, person) = (world.id::<UserId>(), world.id::<PersonId>());
     let command = UserCommand::CreateUser {
         user,
@@ -511,6 +515,7 @@ async fn nothing_personal_is_left_of_an_erased_person_and_a_rebuild_knows_no_mor
         world.rows("directory_person", build).await,
     );
     world.runner.rebuild(&["directory"], Some(world.tenant)).await.unwrap();
+    world.drain().await;
     let rebuilt = world.live_build("directory").await;
     assert_ne!(rebuilt, build);
     assert_eq!(
@@ -526,14 +531,16 @@ async fn nothing_personal_is_left_of_an_erased_person_and_a_rebuild_knows_no_mor
 async fn keys_die_alone_or_with_their_account() {
     let world = World::new().await;
     let account: ServiceAccountId = world.id();
-    let scopes = vec![Scope::AuditRead, Scope::FleetRead];
+    let scopes = vec![Scope::FleetRead, Scope::AuditRead];
     let create = ServiceAccountCommand::CreateServiceAccount {
         account,
         name: "SIEM".to_owned(),
         scopes: scopes.clone(),
     };
     world.run::<ServiceAccount>(account.uuid(), create).await.unwrap();
-    let (first, second): (ApiKeyId, ApiKeyId) = (world.id(), world.id());
+    let first: ApiKeyId = world.id();
+    world.clock.advance(Duration::from_millis(1));
+    let second: ApiKeyId = world.id();
     for (key, scopes) in [(first, vec![Scope::AuditRead]), (second, scopes.clone())] {
         let at = world.now();
         let issue = ServiceAccountCommand::IssueApiKey {

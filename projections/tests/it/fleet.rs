@@ -156,7 +156,7 @@ async fn an_endpoint_shows_what_its_group_offers_what_it_applied_and_what_it_sai
     create_policy(&world, document("New", PolicyStatus::Enforce)).await;
     world.drain().await;
     let view = fleet::endpoint(&mut world.tx().await, endpoint).await.unwrap().unwrap();
-    assert_eq!(view.state(world.now()), EndpointState::Outdated);
+    assert_eq!(view.state(world.now() - MINUTE), EndpointState::Outdated);
     let restore = TenantCommand::RestoreLog {
         epoch: 2,
         reason: "drill".to_owned(),
@@ -199,6 +199,7 @@ async fn a_heartbeat_that_was_overtaken_changes_nothing_and_a_rebuild_leaves_the
     fleet::record_heartbeat(&mut tx, &short).await.unwrap();
     tx.commit().await.unwrap();
     world.runner.rebuild(&["fleet"], Some(world.tenant)).await.unwrap();
+    world.drain().await;
     let status = fleet::endpoint(&mut world.tx().await, endpoint)
         .await
         .unwrap()
@@ -609,6 +610,7 @@ async fn bodies_outlive_a_rebuild_and_are_dropped_once_nothing_refers_to_them() 
         .rebuild(&["policy_snapshot"], Some(world.tenant))
         .await
         .unwrap();
+    world.drain().await;
     let now = policy_snapshot::offered_to(&mut world.tx().await, group)
         .await
         .unwrap()

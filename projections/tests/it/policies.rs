@@ -1,5 +1,7 @@
 //! `policies`, `collections` and `approval_rules`: from events to rows, and the queries on them.
 
+use std::time::Duration;
+
 use formats::{ApprovalRuleId, CollectionId, DeploymentGroupId, PolicyId, UserId};
 use model::{
     approval_rule::{ApprovalRules, ApprovalRulesCommand, RuleDefinition, RuleFacts},
@@ -34,6 +36,8 @@ pub async fn facts(world: &World) -> SaveFacts {
 }
 
 pub async fn create_policy(world: &World, document: PolicyDocument) -> PolicyId {
+    // Ids of one millisecond are in no particular order.
+    world.clock.advance(Duration::from_millis(1));
     let policy: PolicyId = world.id();
     let command = PolicyCommand::CreatePolicy {
         policy,
