@@ -40,6 +40,7 @@ export default defineConfig({
     include: ["tests/unit/**/*.test.{ts,tsx}"],
     setupFiles: ["tests/unit/setup.ts"],
     css: false,
+    testTimeout: 30_000,
     pool: "threads",
     maxWorkers: 2,
   },

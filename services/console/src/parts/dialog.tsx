@@ -24,6 +24,10 @@ export function Dialog({ open, onClose, title, wide = false, children }: DialogP
       ref={element}
       className={wide ? "dialog dialog--modal dialog--wide" : "dialog dialog--modal"}
       aria-labelledby={heading}
+      onKeyDownCapture={(event) => {
+        // Escape closes an open list of choices first, and keeps what was typed into the form around it.
+        if (event.key === "Escape" && element.current?.querySelector("[aria-expanded='true']")) event.preventDefault();
+      }}
       onCancel={(event) => {
         event.preventDefault();
         onClose();

@@ -8,7 +8,7 @@ const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "
 export function fromNow(at: number, now: number): string {
   const seconds = Math.trunc((at - now) / 1000);
   const size = Math.abs(seconds);
-  if (size < 45) return seconds < 0 || size < 5 ? "just now" : "in under a minute";
+  if (size < 60) return seconds < 0 || size < 5 ? "just now" : "in under a minute";
   if (size < 3600) return relative.format(Math.trunc(seconds / 60), "minute");
   if (size < 86_400) return relative.format(Math.trunc(seconds / 3600), "hour");
   return relative.format(Math.trunc(seconds / 86_400), "day");

@@ -123,6 +123,25 @@ try {
     });
   });
 
+  await step("Escape closes a list of choices before it closes the dialog around it", async () => {
+    await as(tenant, admin, {}, async (page) => {
+      await page.goto(`${url}/approval-rules`);
+      await settled(page);
+      await page.getByRole("button", { name: "New rule" }).first().click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("Name").fill("Kept while choosing");
+      await dialog.getByLabel("First asked").first().click();
+      await dialog.getByRole("option").first().click();
+      await page.keyboard.press("Escape");
+      await page.waitForFunction(() => !document.querySelector("dialog [aria-expanded=true]"));
+      assert.equal(await dialog.getByLabel("Name").inputValue(), "Kept while choosing");
+      assert.deepEqual(await axe(page), []);
+      await page.screenshot({ path: join(shots, "dialog.png") });
+      await page.keyboard.press("Escape");
+      await dialog.waitFor({ state: "hidden" });
+    });
+  });
+
   if (neighbour) {
     await step("another organisation's request is as if it were not there", async () => {
       await as(neighbour, withRole(neighbour, "owner", "admin"), {}, async (page) => {

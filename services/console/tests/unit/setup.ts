@@ -23,5 +23,6 @@ window.scrollTo = (() => undefined) as typeof window.scrollTo;
 Element.prototype.scrollIntoView = () => undefined;
 
 // A failed look-up names what it looked for; the whole page is not printed with it.
-configure({ getElementError: (message) => new Error(message ?? "not found") });
+// The time is for machines that build something else meanwhile.
+configure({ asyncUtilTimeout: 10_000, getElementError: (message) => new Error(message ?? "not found") });
 afterEach(() => cleanup());

@@ -43,6 +43,8 @@ describe("refusals of the server", () => {
 describe("times", () => {
   const now = Date.parse("2026-11-26T10:00:00Z");
   it("never make a deadline look further away than it is", () => {
+    expect(fromNow(now + 59_000, now)).toBe("in under a minute");
+    expect(fromNow(now - 59_000, now)).toBe("just now");
     expect(fromNow(now + 119_000, now)).toBe("in 1 minute");
     expect(fromNow(now + 3_599_000, now)).toBe("in 59 minutes");
     expect(fromNow(now - 7_199_000, now)).toBe("1 hour ago");

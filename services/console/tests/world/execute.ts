@@ -133,7 +133,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
         { code: "WEBHOOK_FAILING", message: "Deliveries to the ticket system are failing", at: new Date(Date.now() - 60_000).toISOString(), subjectId: world.webhooks[0]?.id },
       ],
     },
-    policies: (args: Args) => connection(world.policies.filter((policy) => has(args.filter?.types, policy.type) && has(args.filter?.statuses, policy.status) && found(policy, args.search)).map(policyView), args),
+    policies: (args: Args) => connection(world.policies.filter((policy) => has(args.filter?.types, policy.type) && has(args.filter?.statuses, policy.status) && found({ document: policy.document }, args.search)).map(policyView), args),
     policy: (args: Args) => {
       const policy = world.policies.find((each) => each.id === args.id);
       return policy ? policyView(policy) : null;
@@ -147,7 +147,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       return { problems, warnings: args.document.status === "enforce" ? [{ code: "NEVER_MONITORED", level: "WARNING", message: "It was never monitored before it is enforced.", field: "status", other: null }] : [], normalised: null };
     },
     policyImpact: { days: 7, actions: 1204, newlyDenied: 2, newlyRequired: 31, newlyAllowed: 0, unchanged: 1171, examples: [{ actionType: "PRIVILEGE_ELEVATION", summary: "C:\\Tools\\setup.exe", userName: "CORP\\member5", machineName: "LAPTOP-17", occurrences: 12, before: "PASS_THROUGH", after: "REQUIRED" }] },
-    collections: (args: Args & { kind?: string }) => connection(world.collections.filter((collection) => (!args.kind || collection.kind === args.kind) && found(collection, args.search)), args),
+    collections: (args: Args & { kind?: string }) => connection(world.collections.filter((collection) => (!args.kind || collection.kind === args.kind) && found({ name: collection.name, members: collection.members }, args.search)), args),
     requests: (args: Args) =>
       connection(
         world.requests.filter(

@@ -99,7 +99,9 @@ export function ServiceAccounts() {
                           label: "",
                           cell: (row) =>
                             row.revokedAt ? (
-                              <Tag tone="bad">Revoked</Tag>
+                              <div className="row row--end">
+                                <Tag tone="bad">Revoked</Tag>
+                              </div>
                             ) : (
                               changes && (
                                 <div className="row row--end">
