@@ -118,7 +118,11 @@ impl Index {
             Ok(input) => input,
             Err(rule) => return refuse(rule),
         };
-        let mut keys = Keys::of(&input.subject, input.separator());
+        let mut kinds = self.table(input.os, action.action_type).kinds();
+        if action.action_type == ActionType::PrivilegeElevation {
+            kinds = kinds.and(self.table(input.os, ActionType::FileAccess).kinds());
+        }
+        let mut keys = Keys::of(&input.subject, input.separator(), kinds);
         let facts = input.facts_about(&input.subject);
         let matching = self.matching(action.action_type, scope, &input, &facts, &mut keys);
         let mut superseded = Vec::new();

@@ -5,7 +5,7 @@ use crate::pattern::{ANY, STAR, gram};
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What kind of fact a key states, mixed in so that facts of different kinds never share a bucket on purpose.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
     Whole = 1,
     LastPart,
@@ -23,19 +23,21 @@ fn mix(a: u64, b: u64) -> u64 {
 
 fn hash(bytes: &[u8]) -> u64 {
     let mut state = (bytes.len() as u64).wrapping_mul(FACTOR);
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        state = mix(state, u64::from_le_bytes(word));
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk() {
+        state = mix(state, u64::from_le_bytes(*word));
+        rest = after;
     }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        state = mix(state, u64::from_le_bytes(word));
-    }
-    state
+    // The two halves of what is left may overlap; the length is in the hash already.
+    let word = match (rest.first_chunk(), rest.last_chunk(), rest) {
+        (Some(first), Some(last), _) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        (_, _, [first, .., last]) => u64::from(*first) | u64::from(rest[rest.len() / 2]) << 8 | u64::from(*last) << 16,
+        (_, _, [only]) => u64::from(*only),
+        (_, _, []) => return state,
+    };
+    mix(state, word)
 }
 
 /// Adds some bytes to a hash.
@@ -46,6 +48,24 @@ pub(super) fn chain(state: u64, bytes: &[u8]) -> u64 {
 /// The key of a fact about some bytes.
 pub(super) fn key(fact: Fact, bytes: &[u8]) -> u64 {
     mix(hash(bytes), fact as u64)
+}
+
+/// Kinds of facts, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts(u8);
+
+impl Facts {
+    pub(super) fn with(self, fact: Fact) -> Self {
+        Self(self.0 | 1 << fact as u8)
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn has(self, fact: Fact) -> bool {
+        self.0 & 1 << fact as u8 != 0
+    }
 }
 
 /// The keys of one text; the usual text needs no allocation.
@@ -77,31 +97,44 @@ impl Keys {
         &self.many
     }
 
-    /// Everything that is certain of a text: itself, its parts, its beginnings, its last part and that one's extension.
-    pub(super) fn of(text: &str, separator: u8) -> Self {
+    /// What is certain of a text, as far as it is asked for: itself, its parts, its beginnings, its last part and that
+    /// one's extension.
+    pub(super) fn of(text: &str, separator: u8, wanted: Facts) -> Self {
         let mut keys = Self {
             few: [0; 40],
             len: 0,
             many: Vec::new(),
         };
         let bytes = text.as_bytes();
+        let (parts, prefixes) = (wanted.has(Fact::Part), wanted.has(Fact::Prefix));
         let mut chain = 0;
         let mut start = 0;
         for end in memchr::memchr_iter(separator, bytes) {
             let part = &bytes[start..end];
-            if !part.is_empty() {
-                let part = hash(part);
-                chain = mix(chain, part);
+            start = end + 1;
+            if part.is_empty() {
+                continue;
+            }
+            let part = hash(part);
+            chain = mix(chain, part);
+            if parts {
                 keys.push(mix(part, Fact::Part as u64));
+            }
+            if prefixes {
                 keys.push(mix(chain, Fact::Prefix as u64));
             }
-            start = end + 1;
         }
         let last = &bytes[start..];
         let part = hash(last);
-        keys.push(mix(part, Fact::LastPart as u64));
-        keys.push(mix(mix(chain, part), Fact::Whole as u64));
-        if let Some(dot) = memchr::memrchr(b'.', last) {
+        if wanted.has(Fact::LastPart) {
+            keys.push(mix(part, Fact::LastPart as u64));
+        }
+        if wanted.has(Fact::Whole) {
+            keys.push(mix(mix(chain, part), Fact::Whole as u64));
+        }
+        if wanted.has(Fact::Extension)
+            && let Some(dot) = memchr::memrchr(b'.', last)
+        {
             keys.push(key(Fact::Extension, &last[dot + 1..]));
         }
         keys
@@ -110,7 +143,7 @@ impl Keys {
 
 /// The keys that every text must have that a resolved pattern matches. `opaque` stands for the unknown value of a
 /// variable. Empty where nothing is certain.
-pub(super) fn of_pattern(resolved: &str, separator: u8, opaque: char) -> Vec<u64> {
+pub(super) fn of_pattern(resolved: &str, separator: u8, opaque: char) -> Vec<(Fact, u64)> {
     let parts: Vec<&str> = resolved.split(char::from(separator)).collect();
     // What stands before a value is not certain, since a value may climb out of it with `..`; what stands after it is.
     let from = parts
@@ -131,24 +164,24 @@ pub(super) fn of_pattern(resolved: &str, separator: u8, opaque: char) -> Vec<u64
             continue;
         }
         let hashed = hash(part.as_bytes());
-        facts.push(mix(hashed, Fact::Part as u64));
+        facts.push((Fact::Part, mix(hashed, Fact::Part as u64)));
         if whole {
             chain = mix(chain, hashed);
             if i > 0 {
-                facts.push(mix(chain, Fact::Prefix as u64));
+                facts.push((Fact::Prefix, mix(chain, Fact::Prefix as u64)));
             }
         }
     }
     if is_known(last) {
         if whole {
-            return vec![mix(mix(chain, hash(last.as_bytes())), Fact::Whole as u64)];
+            return vec![(Fact::Whole, mix(mix(chain, hash(last.as_bytes())), Fact::Whole as u64))];
         }
         // A value alone, such as a root, may leave no last part.
         if !before.is_empty() {
-            facts.push(mix(hash(last.as_bytes()), Fact::LastPart as u64));
+            facts.push((Fact::LastPart, mix(hash(last.as_bytes()), Fact::LastPart as u64)));
         }
     } else if let Some((_, extension)) = last.rsplit_once('.').filter(|(_, extension)| is_known(extension)) {
-        facts.push(key(Fact::Extension, extension.as_bytes()));
+        facts.push((Fact::Extension, key(Fact::Extension, extension.as_bytes())));
     }
     facts
 }

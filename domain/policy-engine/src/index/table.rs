@@ -110,6 +110,8 @@ pub(super) struct Table {
     /// The bytes that slots are compared with.
     arena: Box<[u8]>,
     keys: KeyTable,
+    /// The kinds of facts that anything is filed under.
+    kinds: key::Facts,
     /// Slots that are compared whatever the text: `*`, and patterns without a key.
     unkeyed: (u32, u32),
     /// Slots that are compared where the publisher is known.
@@ -270,6 +272,10 @@ impl Table {
             }
         }
         filing.finish(openers)
+    }
+
+    pub(super) fn kinds(&self) -> key::Facts {
+        self.kinds
     }
 
     /// Which slots belong to policies in scope.
@@ -507,7 +513,7 @@ fn opener_tests(entries: &[Box<str>], shared: &Shared, os: Os) -> Box<[Test]> {
 struct Filing {
     subject: Subject,
     os: Os,
-    filed: Vec<(Slot, Vec<u64>)>,
+    filed: Vec<(Slot, Vec<(Fact, u64)>)>,
     users_of_sets: HashMap<u32, Vec<u32>>,
 }
 
@@ -525,8 +531,11 @@ impl Filing {
                     return;
                 };
                 let keys = match &test {
-                    Test::Hash(hash) => vec![key::key(Fact::Hash, hash.as_bytes())],
-                    Test::Publisher(_) => publisher_key(entry).into_iter().collect(),
+                    Test::Hash(hash) => vec![(Fact::Hash, key::key(Fact::Hash, hash.as_bytes()))],
+                    Test::Publisher(_) => publisher_key(entry)
+                        .map(|key| (Fact::Publisher, key))
+                        .into_iter()
+                        .collect(),
                     _ => Vec::new(),
                 };
                 self.filed.push((
@@ -580,18 +589,22 @@ impl Filing {
 
     fn finish(self, openers: HashMap<u32, Box<[Test]>>) -> Table {
         let mut uses: HashMap<u64, u32> = HashMap::new();
-        for key in self.filed.iter().flat_map(|(_, keys)| keys) {
+        for (_, key) in self.filed.iter().flat_map(|(_, keys)| keys) {
             *uses.entry(*key).or_default() += 1;
         }
+        let mut kinds = key::Facts::default();
         let mut placed: Vec<(Place, Slot)> = Vec::with_capacity(self.filed.len());
         for (slot, keys) in self.filed {
             // The later a key was read off, the more it tells; it wins where two are equally rare.
             let rarest = keys
                 .into_iter()
                 .rev()
-                .min_by_key(|key| uses.get(key).copied().unwrap_or_default());
+                .min_by_key(|(_, key)| uses.get(key).copied().unwrap_or_default());
             let place = match (&slot.test, rarest) {
-                (_, Some(key)) => Place::Key(key),
+                (_, Some((fact, key))) => {
+                    kinds = kinds.with(fact);
+                    Place::Key(key)
+                }
                 (Test::Publisher(_), None) => Place::Publishers,
                 _ => Place::Unkeyed,
             };
@@ -621,6 +634,7 @@ impl Filing {
             slots,
             arena: arena.into(),
             keys: KeyTable::build(&ranges),
+            kinds,
             unkeyed,
             publishers,
             set_policies: self
