@@ -1,0 +1,10 @@
+//! The GraphQL door: `/graphql` and `/graphql/ws`.
+
+use axum::Router;
+
+use crate::ApiState;
+
+/// Its routes.
+pub fn routes() -> Router<ApiState> {
+    Router::new()
+}

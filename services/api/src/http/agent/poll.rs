@@ -1,0 +1,85 @@
+//! Waiting for news on behalf of an agent, without a database connection.
+
+use std::time::Duration;
+
+use commands::{Caller, Outcome};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{ApiState, extract::Endpoint};
+
+/// How often an agent's credential is looked at while its poll is open, if the tenant had news since.
+const TICK: Duration = Duration::from_secs(2);
+/// For how long after news the credential is looked at again: a revocation may be known here a moment later.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// An open poll.
+pub(super) struct Poll {
+    state: ApiState,
+    endpoint: Endpoint,
+    news: watch::Receiver<u64>,
+    ends: Instant,
+    doubted_until: Option<Instant>,
+}
+
+impl Poll {
+    /// A poll that ends after `wait`, or up to a tenth earlier: agents that began at once come back one after the other.
+    pub(super) fn open(state: &ApiState, endpoint: &Endpoint, wait: Duration) -> Self {
+        let [random] = state.app.ambient().bytes();
+        let ends = Instant::now() + wait.mul_f64(1.0 - f64::from(random) / 2_560.0);
+        let news = state.news.watch(endpoint.caller.tenant);
+        Self {
+            state: state.clone(),
+            endpoint: endpoint.clone(),
+            news,
+            ends,
+            doubted_until: None,
+        }
+    }
+
+    /// Waits until `shown` changes. False where it did not before the end: the time was up, or the server stops.
+    ///
+    /// # Errors
+    /// Where the agent may not ask any more; at most five seconds after that.
+    pub(super) async fn wait<T>(&mut self, shown: &mut watch::Receiver<T>) -> Outcome<bool> {
+        loop {
+            let now = Instant::now();
+            if now >= self.ends {
+                return Ok(false);
+            }
+            tokio::select! {
+                Ok(()) = shown.changed() => return Ok(true),
+                () = self.state.shutdown.cancelled() => return Ok(false),
+                () = tokio::time::sleep_until(self.ends.min(now + TICK)) => {}
+            }
+            self.still_known().await?;
+        }
+    }
+
+    /// Waits until the tenant's read models have moved, at least `calm` after the last look.
+    ///
+    /// # Errors
+    /// As [`Poll::wait`].
+    pub(super) async fn wait_for_news(&mut self, calm: Duration) -> Outcome<bool> {
+        let mut news = self.news.clone();
+        let begun = Instant::now();
+        let moved = self.wait(&mut news).await?;
+        self.news = news;
+        if moved {
+            self.doubted_until = Some(Instant::now() + DOUBT);
+            tokio::time::sleep_until((begun + calm).min(self.ends)).await;
+        }
+        Ok(moved)
+    }
+
+    async fn still_known(&mut self) -> Outcome<()> {
+        if self.news.has_changed().unwrap_or(true) {
+            self.news.mark_unchanged();
+            self.doubted_until = Some(Instant::now() + DOUBT);
+        }
+        if self.doubted_until.is_some_and(|until| Instant::now() < until) {
+            let Endpoint { caller, token } = &self.endpoint;
+            let _: Caller = self.state.app.agent(&caller.origin, token).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! What agents tell: codes to be checked, records, inventory, that they are alive.
+
+use axum::{extract::State, http::StatusCode};
+use commands::{MfaInput, Principal, Refusal};
+use eventstore::TenantTx;
+use formats::{
+    EndpointId,
+    agent_wire::{
+        ActivityBatch, ActivityStored, Heartbeat, HeartbeatAnswer, Inventory, MfaVerified, MfaVerify, PluginState,
+    },
+};
+use projections::fleet;
+
+use super::{body::AgentJson, store};
+use crate::{
+    Answer, ApiState,
+    extract::{Endpoint, Json},
+};
+
+/// The most programs of an inventory.
+const PROGRAMS: usize = 10_000;
+/// The most parts of an agent.
+const PLUGINS: usize = 32;
+
+fn id_of(endpoint: &Endpoint) -> Answer<EndpointId> {
+    match endpoint.caller.principal {
+        Principal::Endpoint { endpoint, .. } => Ok(endpoint),
+        _ => Err(Refusal::forbidden("this is for agents").into()),
+    }
+}
+
+pub(super) async fn verify(
+    State(state): State<ApiState>,
+    endpoint: Endpoint,
+    Json(body): Json<MfaVerify>,
+) -> Answer<Json<MfaVerified>> {
+    let MfaVerify {
+        email,
+        code,
+        action_type,
+        endpoint_user,
+        digest,
+        always,
+    } = body;
+    let input = MfaInput {
+        email,
+        code,
+        action_type,
+        endpoint_user,
+        digest,
+        always,
+    };
+    Ok(Json(state.app.mfa_verify(&endpoint.caller, input).await?))
+}
+
+pub(super) async fn activity(
+    State(state): State<ApiState>,
+    endpoint: Endpoint,
+    AgentJson(batch): AgentJson<ActivityBatch>,
+) -> Answer<Json<ActivityStored>> {
+    let stored_seq = state.app.record_activity(&endpoint.caller, batch).await?;
+    Ok(Json(ActivityStored {
+        stored_seq,
+        server_time: state.app.ambient().now(),
+    }))
+}
+
+pub(super) async fn inventory(
+    State(state): State<ApiState>,
+    endpoint: Endpoint,
+    AgentJson(inventory): AgentJson<Inventory>,
+) -> Answer<StatusCode> {
+    if inventory.applications.len() > PROGRAMS {
+        let message = format!("applications has to hold at most {PROGRAMS}");
+        return Err(Refusal::bad_input("applications", message).into());
+    }
+    let now = state.app.ambient().now();
+    let mut tx = TenantTx::begin(state.app.pool(), endpoint.caller.tenant).await?;
+    store::keep_inventory(&mut tx, id_of(&endpoint)?, now, &inventory).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn heartbeat(
+    State(state): State<ApiState>,
+    endpoint: Endpoint,
+    Json(beat): Json<Heartbeat>,
+) -> Answer<Json<HeartbeatAnswer>> {
+    let (id, tenant, now) = (id_of(&endpoint)?, endpoint.caller.tenant, state.app.ambient().now());
+    if beat.plugins.len() > PLUGINS {
+        return Err(Refusal::bad_input("plugins", format!("plugins has to hold at most {PLUGINS}")).into());
+    }
+    let plugins = beat.plugins.iter().map(|plugin| fleet::Plugin {
+        name: plugin.name.clone(),
+        state: word(plugin.state).to_owned(),
+    });
+    let seen = fleet::Heartbeat {
+        endpoint: id,
+        at: now,
+        agent_version: Some(beat.agent_version.chars().take(100).collect()),
+        snapshot_version: beat.snapshot.map(|snapshot| snapshot.version),
+        queue_length: Some(u32::try_from(beat.queue_length).unwrap_or(u32::MAX)),
+        clock_skew_ms: Some(beat.clock.millis().saturating_sub(now.millis())),
+        plugins: plugins.collect(),
+    };
+    let mut tx = TenantTx::begin(state.app.pool(), tenant).await?;
+    fleet::record_heartbeat(&mut tx, &seen).await?;
+    tx.commit().await?;
+    let keys = state.app.store.vault().tenant(tenant).await?;
+    Ok(Json(HeartbeatAnswer {
+        server_time: now,
+        key_set_version: keys.key_set().version,
+        ended_grants: state.app.ended_grants(&endpoint.caller, &beat.grants).await?,
+    }))
+}
+
+const fn word(state: PluginState) -> &'static str {
+    match state {
+        PluginState::Starting => "starting",
+        PluginState::Running => "running",
+        PluginState::Failed => "failed",
+        PluginState::Stopped => "stopped",
+    }
+}

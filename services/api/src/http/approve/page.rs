@@ -1,0 +1,451 @@
+//! What the page shows.
+
+use askama::Template;
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use commands::{
+    Outcome, Refusal,
+    visible::{Piece, pieces},
+};
+use formats::Timestamp;
+use model::request::{Flag, Status};
+use policy_engine::ActionType;
+
+use super::{
+    form::Fields,
+    html,
+    view::{Found, Standing, Visit, find, name_of},
+};
+use crate::{ApiState, Problem};
+
+/// A line of the action: what it is called, its text, and whether it is code.
+pub(super) struct Line {
+    label: &'static str,
+    text: String,
+    code: bool,
+}
+
+impl Line {
+    fn pieces(&self) -> Vec<Piece<'_>> {
+        pieces(&self.text)
+    }
+}
+
+/// What somebody said about the request.
+pub(super) struct Said {
+    who: String,
+    what: &'static str,
+    at: String,
+    comment: String,
+}
+
+impl Said {
+    fn pieces(&self) -> Vec<Piece<'_>> {
+        pieces(&self.comment)
+    }
+}
+
+/// The page of a request.
+#[derive(Template)]
+#[template(path = "approve.html")]
+pub(super) struct Page {
+    title: &'static str,
+    /// What the state is, in one sentence.
+    state: String,
+    standing: Standing,
+    tenant: String,
+    address: String,
+    email: String,
+    /// The approver is signed in with this browser.
+    signed_in: bool,
+    /// Somebody else is.
+    stranger: Option<String>,
+    /// The approver has one-time codes.
+    totp: bool,
+    csrf: String,
+    digest: String,
+    lines: Vec<Line>,
+    warnings: Vec<&'static str>,
+    said: Vec<Said>,
+    fields: Fields,
+    notice: Option<String>,
+    denial_needs_comment: bool,
+    uses: String,
+    minutes: u32,
+}
+
+impl Page {
+    /// The page for this visit.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` where the request is gone; the database's.
+    pub(super) async fn of(
+        state: &ApiState,
+        visit: &Visit,
+        fields: Fields,
+        notice: Option<String>,
+    ) -> Result<Self, Problem> {
+        let found = Self::found(state, visit).await?;
+        let own = visit.own_session();
+        let stranger = match (&visit.session, own) {
+            (Some(session), None) => Some(session.caller.clone()),
+            _ => None,
+        };
+        let stranger = match stranger {
+            Some(caller) => Some(known_as(state, &caller).await?),
+            None => None,
+        };
+        let hidden = found.standing == Standing::NotYours;
+        let details = found.row.details.as_ref();
+        Ok(Self {
+            title: title(&found),
+            state: sentence(&found),
+            standing: found.standing,
+            tenant: found.tenant_name.clone(),
+            address: visit.address(),
+            email: visit.link.email.clone().unwrap_or_default(),
+            signed_in: own.is_some(),
+            stranger,
+            totp: visit.link.totp,
+            csrf: own.map(|session| visit.csrf(session)).unwrap_or_default(),
+            digest: details.map(|details| details.digest.clone()).unwrap_or_default(),
+            lines: if hidden { Vec::new() } else { lines(&found) },
+            warnings: if hidden {
+                Vec::new()
+            } else {
+                found.row.flags.iter().map(|flag| warning(*flag)).collect()
+            },
+            said: said(&found),
+            fields,
+            notice,
+            denial_needs_comment: found.denial_needs_comment,
+            uses: found.row.windows.uses.map_or("any number of times".to_owned(), times),
+            minutes: found.row.windows.grant_minutes,
+        })
+    }
+
+    async fn found(state: &ApiState, visit: &Visit) -> Outcome<Found> {
+        find(state, visit).await?.ok_or_else(|| Refusal::not_found("link"))
+    }
+
+    fn open(&self) -> bool {
+        self.standing == Standing::Open
+    }
+
+    fn error(&self, field: &str) -> &str {
+        self.fields.error(field).unwrap_or_default()
+    }
+}
+
+async fn known_as(state: &ApiState, caller: &commands::Caller) -> Outcome<String> {
+    let Some(user) = caller.user() else {
+        return Ok("another account".to_owned());
+    };
+    let mut tx = state.app.reading(caller.tenant).await?;
+    let row = projections::directory::user(&mut tx, user).await?;
+    Ok(row
+        .and_then(|row| row.email)
+        .unwrap_or_else(|| "another account".to_owned()))
+}
+
+const fn title(found: &Found) -> &'static str {
+    match (found.standing, found.row.status) {
+        (Standing::Open, _) => "A request waits for your decision",
+        (Standing::Late, _) | (_, Status::Expired) => "The time to decide is over",
+        (Standing::NotYours, _) => "This request is not yours to decide",
+        (_, Status::Approved) => "This request was approved",
+        (_, Status::Denied) => "This request was denied",
+        (_, Status::Cancelled) => "This request was taken back",
+        _ => "This request is settled",
+    }
+}
+
+fn sentence(found: &Found) -> String {
+    let row = &found.row;
+    let at = row.settled_at.map(moment).unwrap_or_default();
+    let by = row.settled_by.and_then(|user| name_of(&found.deciders, user));
+    let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+    match (found.standing, row.status) {
+        (Standing::Open, _) => format!("It can be decided until {}.", moment(row.deadline)),
+        (Standing::Late, Status::Pending) if !row.route.secondary.is_empty() => {
+            let deadline = moment(row.deadline);
+            format!("It could be decided until {deadline}; now others are asked. Load this page again in a moment.")
+        }
+        (Standing::Late, _) => format!(
+            "It could be decided until {}. Nothing was permitted.",
+            moment(row.deadline)
+        ),
+        (Standing::NotYours, _) if !row.decisions.is_empty() => {
+            "You have had your say; others have to agree too.".to_owned()
+        }
+        (Standing::NotYours, _) => "Others have been asked, or what you may do was changed since the mail.".to_owned(),
+        (_, Status::Approved) => format!("Approved{by}, {at}."),
+        (_, Status::Denied) => format!("Denied{by}, {at}."),
+        (_, Status::Expired) => format!("Nobody decided in time; it ended {at}. Nothing was permitted."),
+        (_, Status::Cancelled) => format!("Taken back{by}, {at}. Nothing was permitted."),
+        _ => String::new(),
+    }
+}
+
+/// The whole action. Nothing of it is shortened.
+fn lines(found: &Found) -> Vec<Line> {
+    let row = &found.row;
+    let mut lines = Vec::new();
+    let mut put = |label, text: Option<String>, code| {
+        if let Some(text) = text {
+            lines.push(Line { label, text, code });
+        }
+    };
+    put("What", Some(kind(row.action_type).to_owned()), false);
+    if let Some(details) = &row.details {
+        let action = &details.action;
+        put("Account", Some(action.user.name.clone()), true);
+        put("Person", found.requester.clone(), false);
+        put(
+            "Machine",
+            Some(found.machine.clone().unwrap_or_else(|| action.machine.name.clone())),
+            true,
+        );
+        if let Some(application) = &action.application {
+            put("Program", Some(application.path.clone()), true);
+            put("SHA-256 of the program", application.sha256.clone(), true);
+            put("Publisher", application.publisher.clone(), true);
+            put("Certificate", application.certificate.clone(), true);
+        }
+        put("Command line", action.command_line.clone(), true);
+        put("File", action.file.clone(), true);
+        put("Reason given", Some(details.justification.clone()), false);
+        put("Digest of the action", Some(details.digest.clone()), true);
+    } else {
+        put(
+            "Details",
+            Some("They were erased with the person they are about.".to_owned()),
+            false,
+        );
+    }
+    for (name, revision) in &found.policies {
+        put("Policy", Some(format!("{name} (revision {revision})")), false);
+    }
+    let controls = if row.mfa {
+        "Approval, then a one-time code"
+    } else {
+        "Approval"
+    };
+    put("Asked for", Some(controls.to_owned()), false);
+    put("Risk", Some(format!("{} of 100", row.risk)), false);
+    put(
+        "Lasts",
+        row.access_minutes
+            .map(|minutes| format!("{minutes} minutes once it runs")),
+        false,
+    );
+    put("Asked", Some(times(row.times)), false);
+    put("Since", Some(moment(row.submitted_at)), false);
+    put(
+        "Quorum",
+        (row.route.quorum > 1).then(|| format!("{} people have to agree", row.route.quorum)),
+        false,
+    );
+    lines
+}
+
+fn said(found: &Found) -> Vec<Said> {
+    let of = |decision: &projections::request_queue::Decision| Said {
+        who: name_of(&found.deciders, decision.approver).unwrap_or_else(|| decision.approver.to_string()),
+        what: if decision.approved { "agreed" } else { "refused" },
+        at: moment(decision.at),
+        comment: decision.comment.clone().unwrap_or_default(),
+    };
+    found.row.decisions.iter().map(of).collect()
+}
+
+const fn kind(action: ActionType) -> &'static str {
+    match action {
+        ActionType::PrivilegeElevation => "Run a program as administrator",
+        ActionType::FileAccess => "Open a protected file",
+        ActionType::CommandLine => "Run a restricted command",
+    }
+}
+
+const fn warning(flag: Flag) -> &'static str {
+    match flag {
+        Flag::UnlinkedRequester => "The account that asks is linked to no person here.",
+        Flag::AgentDiffers => "The server judged this action differently from what the machine said.",
+        Flag::NoApprover => "Nobody whom the rule names can decide, so administrators are asked.",
+        Flag::SelfApproval => "The requester has decided it themselves.",
+        Flag::MfaOtherUser => "The one-time code came from another person than the requester.",
+    }
+}
+
+fn times(times: u32) -> String {
+    if times == 1 {
+        "once".to_owned()
+    } else {
+        format!("{times} times")
+    }
+}
+
+/// To the minute, in UTC.
+fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{day} {} UTC", time.get(..5).unwrap_or(time))
+}
+
+/// The page where there is nothing to show.
+#[derive(Template)]
+#[template(path = "approve_gone.html")]
+pub(super) struct Gone {
+    title: &'static str,
+    text: String,
+    status: StatusCode,
+    retry_after: Option<u32>,
+}
+
+impl Gone {
+    /// The page for this problem.
+    pub(super) fn of(problem: &Problem) -> Self {
+        let (title, text) = match problem.status() {
+            StatusCode::NOT_FOUND => (
+                "This link leads nowhere",
+                "It is not complete, or what it was about does not exist any more. Open it from the mail again.",
+            ),
+            StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a minute, then load this page again."),
+            status if status.is_server_error() => (
+                "This does not work right now",
+                "Nothing was decided. Load this page again in a moment.",
+            ),
+            _ => (
+                "This form was not accepted",
+                "Nothing was decided. Open the link from the mail again.",
+            ),
+        };
+        let retry_after = problem.refusal().retry_after;
+        Self {
+            title,
+            text: text.to_owned(),
+            status: problem.status(),
+            retry_after,
+        }
+    }
+}
+
+impl IntoResponse for Gone {
+    fn into_response(self) -> Response {
+        let mut response = html(self.status, &self);
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(axum::http::header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_shown_to_the_minute_with_their_zone() {
+        assert_eq!(
+            moment(Timestamp::from_millis(1_790_000_000_000)),
+            "2026-09-21 14:13 UTC"
+        );
+    }
+
+    #[test]
+    fn a_link_that_is_not_good_has_a_page_that_says_so() {
+        let page = Gone::of(&Problem::not_found("link"));
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        let text = page.render().unwrap();
+        assert!(text.contains("This link leads nowhere") && text.contains("<h1>"));
+        assert!(!text.contains("<script") && !text.contains("style="));
+    }
+
+    fn page() -> Page {
+        Page {
+            title: "A request waits for your decision",
+            state: String::new(),
+            standing: Standing::Open,
+            tenant: "Acme".to_owned(),
+            address: "/approve/pct_link_x".to_owned(),
+            email: "ann@acme.example".to_owned(),
+            signed_in: false,
+            stranger: None,
+            totp: true,
+            csrf: "c5".to_owned(),
+            digest: "d1".to_owned(),
+            lines: vec![Line {
+                label: "Program",
+                text: "C:\\<b>\u{202e}exe.\u{0}".to_owned(),
+                code: true,
+            }],
+            warnings: Vec::new(),
+            said: Vec::new(),
+            fields: Fields::default(),
+            notice: None,
+            denial_needs_comment: false,
+            uses: "once".to_owned(),
+            minutes: 1_440,
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_escaped_twice_over() {
+        let text = page().render().unwrap();
+        assert!(
+            text.contains("C:\\&#60;b&#62;") || text.contains("C:\\&lt;b&gt;"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{202e}') && !text.contains('\0') && !text.contains("<b>"));
+        assert!(text.contains("U+202E") && text.contains("U+0000"));
+    }
+
+    #[test]
+    fn nobody_decides_without_a_session_or_a_code() {
+        let signed_out = page().render().unwrap();
+        assert!(signed_out.contains("name=\"code\"") && signed_out.contains("name=\"password\""));
+        assert!(!signed_out.contains("name=\"csrf\""));
+        let no_codes = Page { totp: false, ..page() }.render().unwrap();
+        assert!(!no_codes.contains("value=\"approve\""));
+        let signed_in = Page {
+            signed_in: true,
+            ..page()
+        }
+        .render()
+        .unwrap();
+        assert!(signed_in.contains("name=\"csrf\" value=\"c5\"") && !signed_in.contains("name=\"password\""));
+    }
+
+    #[test]
+    fn an_error_stands_at_its_field_and_is_bound_to_it() {
+        let mut fields = Fields::default();
+        fields.wrong("uses", "Write a number.");
+        let text = Page {
+            signed_in: true,
+            fields,
+            ..page()
+        }
+        .render()
+        .unwrap();
+        assert!(text.contains("id=\"uses-error\"") && text.contains("aria-describedby=\"uses-help uses-error\""));
+        assert!(text.contains("aria-invalid=\"true\"") && text.contains("Write a number."));
+    }
+
+    #[test]
+    fn a_settled_request_has_no_forms() {
+        for standing in [Standing::Settled, Standing::Late, Standing::NotYours] {
+            let text = Page {
+                standing,
+                signed_in: true,
+                ..page()
+            }
+            .render()
+            .unwrap();
+            assert!(!text.contains("<form"), "{standing:?}");
+        }
+    }
+}

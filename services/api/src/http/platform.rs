@@ -1,0 +1,218 @@
+//! `/platform/v1/tenants`: what operators do. They read no tenant's policies or requests (`docs/domain.md § 6`).
+
+use std::time::Duration;
+
+use axum::{extract::State, http::StatusCode};
+use commands::{Caller, DELETION_GRACE, NewTenant, NewUser, TenantRow};
+use formats::{TenantId, Timestamp};
+use model::Role;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Answer, ApiState, Problem,
+    extract::{Json, Operator, Params},
+    openapi::{Door, Login, Op, Shape},
+};
+
+pub(super) fn door() -> Door {
+    let op = |name, summary| Op::new(name, summary).by(Login::Platform);
+    Door::new()
+        .get(
+            "/platform/v1/tenants",
+            list,
+            op("listTenants", "All tenants, by slug").answers(200, "Tenants", Shape::Json("Tenants")),
+        )
+        .post(
+            "/platform/v1/tenants",
+            create,
+            op("createTenant", "Make a tenant, its keys and its first owner")
+                .takes(Shape::Json("CreateTenant"))
+                .answers(201, "The tenant", Shape::Json("Tenant"))
+                .refuses(409, "NAME_TAKEN")
+                .refuses(422, "WEAK_PASSWORD"),
+        )
+        .get(
+            "/platform/v1/tenants/{id}",
+            get,
+            op("getTenant", "One tenant").answers(200, "The tenant", Shape::Json("Tenant")),
+        )
+        .post(
+            "/platform/v1/tenants/{id}/suspend",
+            suspend,
+            op("suspendTenant", "Close a tenant's doors at once; nothing is lost")
+                .takes(Shape::Json("Reason"))
+                .answers(200, "The tenant", Shape::Json("Tenant"))
+                .refuses(409, "ALREADY_SUSPENDED"),
+        )
+        .post(
+            "/platform/v1/tenants/{id}/resume",
+            resume,
+            op("resumeTenant", "Open a tenant's doors again")
+                .takes(Shape::Json("Reason"))
+                .answers(200, "The tenant", Shape::Json("Tenant"))
+                .refuses(409, "NOT_SUSPENDED"),
+        )
+        .post(
+            "/platform/v1/tenants/{id}/delete",
+            delete,
+            op(
+                "deleteTenant",
+                "Have a tenant deleted, data and keys, at the end of a grace period",
+            )
+            .takes(Shape::Json("DeleteTenant"))
+            .answers(202, "The tenant, until then", Shape::Json("Tenant"))
+            .refuses(409, "CONFIRMATION_NEEDED, DELETION_REQUESTED"),
+        )
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TenantView {
+    id: TenantId,
+    slug: String,
+    /// `active`, `suspended` or `deleting`.
+    status: String,
+    created_at: Timestamp,
+}
+
+impl std::convert::From<TenantRow> for TenantView {
+    fn from(row: TenantRow) -> Self {
+        Self {
+            id: row.id,
+            slug: row.slug,
+            status: row.status,
+            created_at: row.created_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct TenantViews {
+    tenants: Vec<TenantView>,
+}
+
+async fn list(State(state): State<ApiState>, Operator(caller): Operator) -> Answer<Json<TenantViews>> {
+    let tenants = state
+        .app
+        .list_tenants(&caller)
+        .await?
+        .into_iter()
+        .map(TenantView::from)
+        .collect();
+    Ok(Json(TenantViews { tenants }))
+}
+
+async fn get(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Params(id): Params<TenantId>,
+) -> Answer<Json<TenantView>> {
+    find(&state, &caller, id).await.map(Json)
+}
+
+async fn find(state: &ApiState, caller: &Caller, id: TenantId) -> Answer<TenantView> {
+    let rows = state.app.list_tenants(caller).await?;
+    let row = rows
+        .into_iter()
+        .find(|row| row.id == id)
+        .ok_or_else(|| Problem::not_found("tenant"))?;
+    Ok(row.into())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CreateBody {
+    slug: String,
+    name: String,
+    owner: OwnerBody,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OwnerBody {
+    email: String,
+    name: String,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+async fn create(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Json(body): Json<CreateBody>,
+) -> Answer<(StatusCode, Json<TenantView>)> {
+    let owner = NewUser {
+        email: body.owner.email,
+        name: body.owner.name,
+        roles: vec![Role::Owner],
+        password: body.owner.password,
+        source: "operator",
+    };
+    let new = NewTenant {
+        id: None,
+        slug: body.slug,
+        name: body.name,
+        owner: Some(owner),
+    };
+    let created = state.app.create_tenant(&caller, new).await?;
+    Ok((StatusCode::CREATED, Json(find(&state, &caller, created.id).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReasonBody {
+    reason: String,
+}
+
+/// The operator, acting on one tenant.
+fn on(caller: &Caller, tenant: TenantId) -> Caller {
+    Caller {
+        tenant,
+        ..caller.clone()
+    }
+}
+
+async fn suspend(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Params(id): Params<TenantId>,
+    Json(body): Json<ReasonBody>,
+) -> Answer<Json<TenantView>> {
+    find(&state, &caller, id).await?;
+    state.app.suspend_tenant(&on(&caller, id), body.reason).await?;
+    find(&state, &caller, id).await.map(Json)
+}
+
+async fn resume(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Params(id): Params<TenantId>,
+    Json(body): Json<ReasonBody>,
+) -> Answer<Json<TenantView>> {
+    find(&state, &caller, id).await?;
+    state.app.resume_tenant(&on(&caller, id), body.reason).await?;
+    find(&state, &caller, id).await.map(Json)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeleteBody {
+    /// The tenant's slug, typed again.
+    confirm: String,
+    /// Days until it is gone, 1 or more.
+    #[serde(default)]
+    grace_days: Option<u32>,
+}
+
+async fn delete(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Params(id): Params<TenantId>,
+    Json(body): Json<DeleteBody>,
+) -> Answer<(StatusCode, Json<TenantView>)> {
+    find(&state, &caller, id).await?;
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+    let grace = body.grace_days.map_or(DELETION_GRACE, days);
+    state.app.delete_tenant(&on(&caller, id), &body.confirm, grace).await?;
+    Ok((StatusCode::ACCEPTED, Json(find(&state, &caller, id).await?)))
+}
