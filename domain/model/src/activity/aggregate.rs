@@ -35,7 +35,7 @@ impl Activity {
     /// Whether the record of this number is stored.
     #[must_use]
     pub fn has(&self, seq: u64) -> bool {
-        seq <= self.highest && !self.gaps.range(..=seq).next_back().is_some_and(|(_, to)| *to >= seq)
+        seq <= self.highest && self.gaps.range(..=seq).next_back().is_none_or(|(_, to)| *to < seq)
     }
 
     fn note(&mut self, seq: u64) {
