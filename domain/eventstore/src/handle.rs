@@ -7,7 +7,7 @@ use formats::TenantId;
 use model::Noun;
 use uuid::Uuid;
 
-use crate::{Done, Envelope, ExecuteError, Store, StoreError, TenantTx, store::Kept};
+use crate::{Done, Envelope, ExecuteError, Store, StoreError, TenantTx, state::Kept};
 
 /// The store for the commands of one request of one tenant.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use crate::{
     Done, Envelope, ExecuteError, Store, StoreError, TenantTx,
     append::{Verdict, append_batch, to_u64},
     encode,
-    store::done,
+    envelope::done,
 };
 
 /// A tenant to be made.

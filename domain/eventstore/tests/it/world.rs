@@ -174,9 +174,9 @@ pub async fn join(store: &Store, tenant: TenantId, id: Uuid, email: &str) -> Out
 
 /// Runs a condition again until it holds, for what another task or process does soon.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "not in 20 s: {what}");
+        assert!(tokio::time::Instant::now() < deadline, "not in 60 s: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
