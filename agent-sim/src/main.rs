@@ -1,3 +1,8 @@
-//! placeholder
+//! `portcullis-agent`: the reference agent.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    portcullis_agent::cli::main().await
+}

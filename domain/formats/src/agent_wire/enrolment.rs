@@ -5,8 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeploymentGroupId, EndpointId, TenantId, Timestamp, VerifyingKey};
 
+/// A deployment package: the one file with which an agent is rolled out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeploymentPackage {
+    /// Where the agent's installer is.
+    #[serde(default)]
+    pub installer: Option<String>,
+    /// The server's public address.
+    pub server: String,
+    /// `pct_reg_…`, minted for this download.
+    pub registration_token: String,
+    /// The tenant's root key, which the agent pins.
+    pub root_key: VerifyingKey,
+}
+
+impl std::fmt::Debug for DeploymentPackage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeploymentPackage")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
 /// `POST /register`. The registration token is the only credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterRequest {
     /// `pct_reg_…`, from the deployment package.
@@ -18,6 +41,14 @@ pub struct RegisterRequest {
     /// Proof that the sender holds the private half: a token of type [`crate::Typ::Registration`] by that key with
     /// [`crate::token::RegistrationClaims`].
     pub proof: String,
+}
+
+impl std::fmt::Debug for RegisterRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegisterRequest")
+            .field("machine", &self.machine)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A machine as its agent describes it.

@@ -31,7 +31,9 @@ pub use activity::{
     ActivityBatch, ActivityRecord, ActivityStored, CitedSnapshot, GrantUseReport, MAX_BATCH, RecordResult,
     ReportedDecision,
 };
-pub use enrolment::{KeySetResponse, MachineInfo, RegisterRequest, RegisterResponse, TokenRequest, TokenResponse};
+pub use enrolment::{
+    DeploymentPackage, KeySetResponse, MachineInfo, RegisterRequest, RegisterResponse, TokenRequest, TokenResponse,
+};
 pub use report::{Heartbeat, HeartbeatAnswer, InstalledApplication, Inventory, PluginReport, PluginState, SnapshotAck};
 pub use request::{
     CancelRequest, Deadlines, MfaVerified, MfaVerify, PolicyRevision, RequestState, RequestStatus, SnapshotVersion,

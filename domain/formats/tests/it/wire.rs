@@ -3,10 +3,10 @@
 use formats::{
     BodyHash,
     agent_wire::{
-        ActivityBatch, ActivityRecord, ActivityStored, CitedSnapshot, Deadlines, GrantUseReport, Heartbeat,
-        HeartbeatAnswer, Inventory, KeySetResponse, MachineInfo, MfaVerified, MfaVerify, PluginReport, PluginState,
-        PolicyRevision, RecordResult, RegisterRequest, RegisterResponse, ReportedDecision, RequestState, RequestStatus,
-        SnapshotAck, SnapshotVersion, SubmitRequest, TokenRequest, TokenResponse,
+        ActivityBatch, ActivityRecord, ActivityStored, CitedSnapshot, Deadlines, DeploymentPackage, GrantUseReport,
+        Heartbeat, HeartbeatAnswer, Inventory, KeySetResponse, MachineInfo, MfaVerified, MfaVerify, PluginReport,
+        PluginState, PolicyRevision, RecordResult, RegisterRequest, RegisterResponse, ReportedDecision, RequestState,
+        RequestStatus, SnapshotAck, SnapshotVersion, SubmitRequest, TokenRequest, TokenResponse,
     },
 };
 use policy_engine::{ActionType, Os, Outcome, Step};
