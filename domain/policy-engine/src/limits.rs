@@ -20,6 +20,10 @@ pub const RISK_LEVEL: u32 = 100;
 pub const SNAPSHOT_POLICIES: usize = 20_000;
 /// Collections of one snapshot.
 pub const SNAPSHOT_COLLECTIONS: usize = 20_000;
+/// Scope entries and collection members of one snapshot taken together.
+pub const SNAPSHOT_ENTRIES: usize = 200_000;
+/// Groups an account may report; an action with more is denied.
+pub const GROUPS: usize = 10_000;
 /// UTF-16 units of a path; a longer one is denied (`docs/domain.md § 2`).
 pub const PATH_UNITS: usize = 32_767;
 /// UTF-16 units of a command line, the longest single argument Linux takes; a longer one is denied.

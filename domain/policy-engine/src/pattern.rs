@@ -9,7 +9,7 @@ mod matcher;
 use std::fmt;
 
 pub use matcher::Matcher;
-pub(crate) use matcher::{Work, gram};
+pub(crate) use matcher::{CALL, Work, gram};
 
 use crate::document::Os;
 use crate::{fold, limits, path};

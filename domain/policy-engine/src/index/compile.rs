@@ -78,9 +78,31 @@ impl<'s> Compiler<'s> {
     }
 
     fn check_size(&mut self, snapshot: &Snapshot) {
+        let of_policy = |policy: &crate::SnapshotPolicy| {
+            let PolicyDocument {
+                users,
+                machines,
+                applications,
+                commands,
+                files,
+                certificates,
+                ..
+            } = &policy.document;
+            [users, machines, applications, commands, files, certificates]
+                .map(Vec::len)
+                .iter()
+                .sum::<usize>()
+        };
+        let entries = snapshot.policies.iter().map(of_policy).sum::<usize>()
+            + snapshot
+                .collections
+                .iter()
+                .map(|collection| collection.members.len())
+                .sum::<usize>();
         for (field, count, limit) in [
             ("policies", snapshot.policies.len(), limits::SNAPSHOT_POLICIES),
             ("collections", snapshot.collections.len(), limits::SNAPSHOT_COLLECTIONS),
+            ("entries", entries, limits::SNAPSHOT_ENTRIES),
         ] {
             if count > limit {
                 self.problems.push(Problem::new(

@@ -25,22 +25,14 @@ pub(super) struct Input<'a> {
     pub(super) work: Work,
     is_protected: OnceCell<bool>,
     opener: OnceCell<String>,
+    names: OnceCell<Names<'a>>,
 }
 
 impl<'a> Input<'a> {
     /// Reads an action; the error is the rule that denies it unseen.
     pub(super) fn read(action: &'a Action) -> Result<Self, SettledBy> {
         let subject = action.subject().ok_or(SettledBy::Incomplete)?;
-        let paths = [Some(action.application_path()), action.file.as_deref()];
-        if paths
-            .into_iter()
-            .flatten()
-            .any(|path| limits::exceeds_units(path, limits::PATH_UNITS))
-            || action
-                .command_line
-                .as_ref()
-                .is_some_and(|line| limits::exceeds_units(line, limits::COMMAND_UNITS))
-        {
+        if is_too_long(action) {
             return Err(SettledBy::TooLong);
         }
         let os = action.machine.os;
@@ -65,6 +57,7 @@ impl<'a> Input<'a> {
             work: Work::default(),
             is_protected: OnceCell::new(),
             opener: OnceCell::new(),
+            names: OnceCell::new(),
         })
     }
 
@@ -77,6 +70,11 @@ impl<'a> Input<'a> {
             work: &self.work,
             grams: OnceCell::new(),
         }
+    }
+
+    fn names(&self) -> &Names<'a> {
+        self.names
+            .get_or_init(|| Names::of(&self.action.user, &self.action.machine, self.action))
     }
 
     /// The program's path where the program is not itself what the action is about.
@@ -204,8 +202,8 @@ impl Index {
             return false;
         }
         if policy.dynamic_scope {
-            let names = Names::of(&input.action.user, &input.action.machine, input.action);
-            let fits = |tests| self.shared.any_fits(tests, &names).0;
+            let names = input.names();
+            let fits = |tests| self.shared.any_fits(tests, names, &input.work).0;
             if !fits(&policy.users) || !fits(&policy.machines) {
                 return false;
             }
@@ -219,6 +217,29 @@ impl Index {
                 .opener_fits(hit.policy(), input.os, &facts)
         }
     }
+}
+
+/// Whether anything that is compared is longer than what is looked at. Names are held to the length of paths.
+fn is_too_long(action: &Action) -> bool {
+    let application = action.application.as_ref();
+    let of_application = application.into_iter().flat_map(|application| {
+        [
+            Some(&application.path),
+            application.sha256.as_ref(),
+            application.publisher.as_ref(),
+            application.certificate.as_ref(),
+        ]
+    });
+    let mut names = of_application
+        .flatten()
+        .chain(&action.file)
+        .chain([&action.user.name, &action.machine.name]);
+    names.any(|name| limits::exceeds_units(name, limits::PATH_UNITS))
+        || action
+            .command_line
+            .as_ref()
+            .is_some_and(|line| limits::exceeds_units(line, limits::COMMAND_UNITS))
+        || action.user.groups.len() > limits::GROUPS
 }
 
 /// Fails closed.

@@ -132,7 +132,7 @@ impl Index {
         let action = input.action;
         let names = Names::of(&action.user, &action.machine, action);
         for (field, tests) in [("users", &policy.users), ("machines", &policy.machines)] {
-            let (fits, missing) = self.shared.any_fits(tests, &names);
+            let (fits, missing) = self.shared.any_fits(tests, &names, &input.work);
             if let Some(variable) = missing {
                 notes.push(without_value(field, variable));
             }
@@ -247,7 +247,7 @@ pub(super) fn certificate_fits(policy: &Compiled, input: &Input<'_>) -> (bool, O
     let mut missing = None;
     let certificate = input.certificate().unwrap_or_default();
     for pattern in policy.certificates.iter().filter(|_| !certificate.is_empty()) {
-        match NamePattern::fits(pattern, certificate, input.action) {
+        match NamePattern::fits(pattern, certificate, input.action, &input.work) {
             Fit::Yes => return (true, missing),
             Fit::No => {}
             Fit::Missing(variable) => missing = Some(variable),

@@ -10,7 +10,7 @@ use crate::action::{Machine, User};
 use crate::decision::PolicyRef;
 use crate::document::{ActionType, Os, PolicyStatus, PolicyType};
 use crate::fold;
-use crate::pattern::{NoValues, Subject, Values, Variable, Work};
+use crate::pattern::{CALL, NoValues, Subject, Values, Variable, Work};
 
 /// Scopes remembered before the cache starts over.
 const REMEMBERED: usize = 4_096;
@@ -77,11 +77,11 @@ impl<'a> Names<'a> {
 
 impl NamePattern {
     /// Compares with a folded name.
-    pub(super) fn fits(&self, name: &str, values: &dyn Values) -> Fit {
+    pub(super) fn fits(&self, name: &str, values: &dyn Values, work: &Work) -> Fit {
         match self {
-            Self::Ready(matcher) => matcher.matches(name, &Work::default()).into(),
+            Self::Ready(matcher) => matcher.matches(name, work).into(),
             Self::Dynamic(pattern) => match pattern.matcher(Subject::Name, values) {
-                Ok(matcher) => matcher.matches(name, &Work::default()).into(),
+                Ok(matcher) => matcher.matches(name, work).into(),
                 Err(variable) => Fit::Missing(variable),
             },
         }
@@ -90,10 +90,11 @@ impl NamePattern {
 
 impl Shared {
     /// Whether any of the entries fits. The second answer is a variable that was missing on the way.
-    pub(super) fn any_fits(&self, tests: &[u32], names: &Names<'_>) -> (bool, Option<Variable>) {
+    pub(super) fn any_fits(&self, tests: &[u32], names: &Names<'_>, work: &Work) -> (bool, Option<Variable>) {
         let mut missing = None;
+        work.spend(CALL * tests.len());
         for &test in tests {
-            match self.fits(test, names) {
+            match self.fits(test, names, work) {
                 Fit::Yes => return (true, missing),
                 Fit::No => {}
                 Fit::Missing(variable) => missing = Some(variable),
@@ -102,17 +103,17 @@ impl Shared {
         (false, missing)
     }
 
-    fn fits(&self, test: u32, names: &Names<'_>) -> Fit {
+    fn fits(&self, test: u32, names: &Names<'_>, work: &Work) -> Fit {
         match &self.tests[test as usize] {
             ScopeTest::Any => Fit::Yes,
             ScopeTest::Os(os) => (*os == names.os).into(),
-            ScopeTest::User(pattern) => pattern.fits(&names.user, names.values),
-            ScopeTest::Machine(pattern) => pattern.fits(&names.machine, names.values),
+            ScopeTest::User(pattern) => pattern.fits(&names.user, names.values, work),
+            ScopeTest::Machine(pattern) => pattern.fits(&names.machine, names.values, work),
             ScopeTest::Group(pattern) => {
-                let mut all = names.groups.iter().map(|group| pattern.fits(group, names.values));
+                let mut all = names.groups.iter().map(|group| pattern.fits(group, names.values, work));
                 all.find(|fit| *fit != Fit::No).unwrap_or(Fit::No)
             }
-            ScopeTest::Set(set) => match self.any_fits(&self.sets[*set as usize].tests, names) {
+            ScopeTest::Set(set) => match self.any_fits(&self.sets[*set as usize].tests, names, work) {
                 (true, _) => Fit::Yes,
                 (false, None) => Fit::No,
                 (false, Some(variable)) => Fit::Missing(variable),
@@ -200,9 +201,12 @@ impl Index {
 
     /// Asks each distinct entry once. An entry with a variable counts as fitting here; the decision asks it again.
     fn compute_scope(&self, user: &User, machine: &Machine) -> Scope {
+        let work = Work::default();
         let names = Names::of(user, machine, &NoValues);
         let tests = self.shared.tests.len() as u32;
-        let fits = Bits::new(tests as usize, |test| self.shared.fits(test as u32, &names) != Fit::No);
+        let fits = Bits::new(tests as usize, |test| {
+            self.shared.fits(test as u32, &names, &work) != Fit::No
+        });
         let any = |list: &[u32]| list.iter().any(|test| fits.has(*test as usize));
         let policies = Bits::new(self.policies.len(), |i| {
             let policy = &self.policies[i];
@@ -221,11 +225,12 @@ impl Index {
             name: String::new(),
             groups: Vec::new(),
         };
+        let work = Work::default();
         let names = Names::of(&nobody, machine, &NoValues);
         let mut wanted = LeastPrivilege::default();
         for policy in &self.policies {
             let counts = policy.policy_type == PolicyType::LeastPrivilege && policy.status == PolicyStatus::Enforce;
-            if counts && self.shared.any_fits(&policy.machines, &names).0 {
+            if counts && self.shared.any_fits(&policy.machines, &names, &work).0 {
                 wanted.policies.push(policy.who.clone());
                 for account in &policy.keep_admins {
                     if !wanted.keep_admins.iter().any(|kept| fold::eq_folded(kept, account)) {

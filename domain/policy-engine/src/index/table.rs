@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::key::{self, Fact, Grams, KeyTable, Keys};
-use super::scope::Bits;
+use super::scope::{Bits, Fit};
 use super::{Compiled, NamePattern, Shared};
 use crate::document::{ActionType, Os, PolicyStatus, ScopeEntry};
 use crate::fold;
 use crate::path;
-use crate::pattern::{Matcher, NoValues, Pattern, Subject, Values, Variable, Work, has_dot_component, usable};
+use crate::pattern::{CALL, Matcher, NoValues, Pattern, Subject, Values, Variable, Work, has_dot_component, usable};
 
 /// Stands for a value that is not known yet while keys are read off a pattern. A noncharacter, like the wildcards.
 const OPAQUE: char = '\u{fdd2}';
@@ -119,7 +119,16 @@ pub(super) struct Table {
     /// The policies that use a collection.
     set_policies: HashMap<u32, Box<[u32]>>,
     /// For policies that name the opening program: how it is tested.
-    openers: HashMap<u32, Box<[Test]>>,
+    openers: HashMap<u32, Openers>,
+    /// The members of the collections that openers name.
+    opener_sets: HashMap<u32, Box<[Test]>>,
+}
+
+/// Which programs may open a file.
+#[derive(Debug)]
+struct Openers {
+    tests: Box<[Test]>,
+    sets: Box<[u32]>,
 }
 
 /// What is known of the thing that an action is about.
@@ -158,6 +167,8 @@ pub(super) struct Hits {
     few: [Hit; 16],
     len: usize,
     many: Vec<Hit>,
+    /// Collections that fit; however many of its members do, each is looked up once.
+    sets: Vec<Target>,
 }
 
 impl Hits {
@@ -166,6 +177,7 @@ impl Hits {
             few: [Hit(0); 16],
             len: 0,
             many: Vec::new(),
+            sets: Vec::new(),
         }
     }
 
@@ -249,6 +261,7 @@ impl Table {
             users_of_sets: HashMap::new(),
         };
         let mut openers = HashMap::new();
+        let mut opener_sets = HashMap::new();
         for (i, policy) in policies.iter().enumerate() {
             if policy.policy_type != action_type.policy_type() || policy.status == PolicyStatus::Off {
                 continue;
@@ -261,7 +274,13 @@ impl Table {
                 }
             }
             if !policy.openers.is_empty() {
-                openers.insert(i as u32, opener_tests(&policy.openers, shared, os));
+                let named = Openers::of(&policy.openers, shared, os);
+                for set in &named.sets {
+                    opener_sets
+                        .entry(*set)
+                        .or_insert_with(|| tests_of(&shared.sets[*set as usize].members, os));
+                }
+                openers.insert(i as u32, named);
             }
         }
         let mut sets: Vec<u32> = filing.users_of_sets.keys().copied().collect();
@@ -271,7 +290,11 @@ impl Table {
                 filing.file_application(Target::set(set), member, shared);
             }
         }
-        filing.finish(openers)
+        Self {
+            openers,
+            opener_sets,
+            ..filing.finish()
+        }
     }
 
     pub(super) fn kinds(&self) -> key::Facts {
@@ -281,13 +304,17 @@ impl Table {
     /// Which slots belong to policies in scope.
     pub(super) fn slot_bits(&self, policies: &Bits) -> Bits {
         let in_scope = |policy: u32| policies.has(policy as usize);
+        let used: HashMap<u32, bool> = self
+            .set_policies
+            .iter()
+            .map(|(set, users)| (*set, users.iter().any(|policy| in_scope(*policy))))
+            .collect();
         Bits::new(self.slots.len(), |slot| {
             let target = self.slots[slot].target;
-            match target.is_set() {
-                false => in_scope(target.index()),
-                true => self.set_policies[&target.index()]
-                    .iter()
-                    .any(|policy| in_scope(*policy)),
+            if target.is_set() {
+                used[&target.index()]
+            } else {
+                in_scope(target.index())
             }
         })
     }
@@ -299,10 +326,11 @@ impl Table {
         if self.slots.is_empty() {
             return hits;
         }
-        self.visit(self.unkeyed, scope, facts, &mut hits);
+        let slots = scope.map(|(_, slots)| slots);
+        self.visit(self.unkeyed, slots, facts, &mut hits);
         let mut look_up = |key| {
             if let Some(range) = self.keys.find(key) {
-                self.visit(range, scope, facts, &mut hits);
+                self.visit(range, slots, facts, &mut hits);
             }
         };
         keys.as_slice().iter().copied().for_each(&mut look_up);
@@ -311,17 +339,20 @@ impl Table {
         }
         if let Some(publisher) = facts.publisher {
             look_up(key::key(Fact::Publisher, publisher.as_bytes()));
-            self.visit(self.publishers, scope, facts, &mut hits);
+            self.visit(self.publishers, slots, facts, &mut hits);
+        }
+        if !hits.sets.is_empty() {
+            self.add_sets(scope.map(|(policies, _)| policies), &mut hits);
         }
         hits.sort();
         hits
     }
 
-    fn visit(&self, (start, end): (u32, u32), scope: Option<(&Bits, &Bits)>, facts: &Facts<'_>, hits: &mut Hits) {
+    fn visit(&self, (start, end): (u32, u32), slots: Option<&Bits>, facts: &Facts<'_>, hits: &mut Hits) {
         let (start, end) = (start as usize, end as usize);
-        let Some((policies, slots)) = scope else {
+        let Some(slots) = slots else {
             for slot in &self.slots[start..end] {
-                self.try_slot(slot, None, facts, hits);
+                self.try_slot(slot, facts, hits);
             }
             return;
         };
@@ -335,14 +366,14 @@ impl Table {
             }
             while word != 0 {
                 let slot = &self.slots[at + word.trailing_zeros() as usize];
-                self.try_slot(slot, Some(policies), facts, hits);
+                self.try_slot(slot, facts, hits);
                 word &= word - 1;
             }
             at += here;
         }
     }
 
-    fn try_slot(&self, slot: &Slot, scope: Option<&Bits>, facts: &Facts<'_>, hits: &mut Hits) {
+    fn try_slot(&self, slot: &Slot, facts: &Facts<'_>, hits: &mut Hits) {
         if facts.work.is_exhausted() || !slot.test.fits(self.subject, &self.arena, facts) {
             return;
         }
@@ -351,17 +382,34 @@ impl Table {
             hits.push(Hit::new(target.index(), target.is_literal()));
             return;
         }
-        for policy in &self.set_policies[&target.index()] {
-            if scope.is_none_or(|bits| bits.has(*policy as usize)) {
-                hits.push(Hit::new(*policy, target.is_literal()));
+        hits.sets.push(target);
+    }
+
+    /// Adds the policies that use a collection that fits.
+    fn add_sets(&self, scope: Option<&Bits>, hits: &mut Hits) {
+        let mut sets = std::mem::take(&mut hits.sets);
+        sets.sort_unstable();
+        sets.dedup();
+        for set in sets {
+            for policy in &self.set_policies[&set.index()] {
+                if scope.is_none_or(|bits| bits.has(*policy as usize)) {
+                    hits.push(Hit::new(*policy, set.is_literal()));
+                }
             }
         }
     }
 
     /// Whether the program that opens a file is one that the policy means. True where it means any.
     pub(super) fn opener_fits(&self, policy: usize, os: Os, facts: &Facts<'_>) -> bool {
-        let tests = self.openers.get(&(policy as u32));
-        tests.is_none_or(|tests| tests.iter().any(|test| test.fits(Subject::Path(os), &[], facts)))
+        let Some(openers) = self.openers.get(&(policy as u32)) else {
+            return true;
+        };
+        let members = openers.sets.iter().filter_map(|set| self.opener_sets.get(set));
+        let mut lists = [&openers.tests].into_iter().chain(members);
+        lists.any(|tests| {
+            facts.work.spend(CALL / 4 * tests.len());
+            tests.iter().any(|test| test.fits(Subject::Path(os), &[], facts))
+        })
     }
 }
 
@@ -387,7 +435,7 @@ impl Test {
             Self::Hash(hash) => facts.sha256 == Some(&**hash),
             Self::Publisher(pattern) => facts
                 .publisher
-                .is_some_and(|publisher| pattern.fits(publisher, facts.values) == super::scope::Fit::Yes),
+                .is_some_and(|publisher| pattern.fits(publisher, facts.values, facts.work) == Fit::Yes),
         }
     }
 
@@ -490,23 +538,22 @@ fn fits_dynamic(pattern: &Pattern, subject: Subject, facts: &Facts<'_>) -> bool 
         .is_ok_and(|matcher| matcher.matches(facts.text, facts.work))
 }
 
-fn opener_tests(entries: &[Box<str>], shared: &Shared, os: Os) -> Box<[Test]> {
-    let mut tests = Vec::new();
-    for entry in entries {
-        match ScopeEntry::parse(entry) {
-            Ok(ScopeEntry::Collection(name)) => {
-                let members = shared.named.get(name).map(|set| &shared.sets[*set as usize].members);
-                tests.extend(
-                    members
-                        .into_iter()
-                        .flatten()
-                        .filter_map(|m| Test::of_application(Subject::Path(os), m)),
-                );
-            }
-            _ => tests.extend(Test::of_application(Subject::Path(os), entry)),
+impl Openers {
+    fn of(entries: &[Box<str>], shared: &Shared, os: Os) -> Self {
+        let set = |entry: &str| shared.named.get(entry.strip_prefix("collection:")?).copied();
+        Self {
+            tests: tests_of(entries, os),
+            sets: entries.iter().filter_map(|entry| set(entry)).collect(),
         }
     }
-    tests.into_iter().map(|(test, _)| test).collect()
+}
+
+/// The tests of a list of application entries without its collections.
+fn tests_of(entries: &[Box<str>], os: Os) -> Box<[Test]> {
+    let tests = entries
+        .iter()
+        .filter_map(|entry| Test::of_application(Subject::Path(os), entry));
+    tests.map(|(test, _)| test).collect()
 }
 
 /// Collects entries and their keys before each is filed under its rarest one.
@@ -587,7 +634,7 @@ impl Filing {
         ));
     }
 
-    fn finish(self, openers: HashMap<u32, Box<[Test]>>) -> Table {
+    fn finish(self) -> Table {
         let mut uses: HashMap<u64, u32> = HashMap::new();
         for (_, key) in self.filed.iter().flat_map(|(_, keys)| keys) {
             *uses.entry(*key).or_default() += 1;
@@ -642,7 +689,8 @@ impl Filing {
                 .into_iter()
                 .map(|(set, users)| (set, users.into()))
                 .collect(),
-            openers,
+            openers: HashMap::new(),
+            opener_sets: HashMap::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{ANY, STAR};
 const WILD: u8 = 0xff;
 
 /// What starting a search costs, in bytes that could have been looked at instead.
-const CALL: usize = 64;
+pub(crate) const CALL: usize = 64;
 
 /// A short hash of three bytes.
 pub(crate) fn gram(bytes: [u8; 3]) -> u16 {
@@ -23,7 +23,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    fn spend(&self, amount: usize) {
+    pub(crate) fn spend(&self, amount: usize) {
         self.spent.set(self.spent.get().saturating_add(amount as u64));
     }
 
