@@ -35,8 +35,12 @@ fn session(c: &mut Criterion) {
     let path = action.application_path().to_owned();
     let mut group = c.benchmark_group("session");
     group.bench_function("decision", |b| b.iter(|| session.decide(black_box(&action))));
-    group.bench_function("normalisation alone", |b| b.iter(|| normalise(Os::Windows, black_box(&path))));
-    group.bench_function("compared form alone", |b| b.iter(|| Subject::Path(Os::Windows).canonical(black_box(&path))));
+    group.bench_function("normalisation alone", |b| {
+        b.iter(|| normalise(Os::Windows, black_box(&path)))
+    });
+    group.bench_function("compared form alone", |b| {
+        b.iter(|| Subject::Path(Os::Windows).canonical(black_box(&path)))
+    });
 }
 
 fn build(c: &mut Criterion) {

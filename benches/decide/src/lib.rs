@@ -28,7 +28,10 @@ pub fn spread<T>(rounds: usize, inputs: &[T], mut call: impl FnMut(&T)) -> Sprea
         times.extend(inputs.iter().map(|input| (timed(|| call(input)) - clock).max(0.0)));
     }
     times.sort_by(f64::total_cmp);
-    Spread { median: times[times.len() / 2], p99: times[times.len() * 99 / 100] }
+    Spread {
+        median: times[times.len() / 2],
+        p99: times[times.len() * 99 / 100],
+    }
 }
 
 fn timed(call: impl FnOnce()) -> f64 {

@@ -26,7 +26,12 @@ fn subject(action: &Action) -> String {
 /// The ids of the policies that match, as our index sees it.
 pub fn ours(index: &policy_engine::Index, action: &Action) -> Vec<String> {
     let decision = index.decide(action);
-    let mut ids: Vec<String> = decision.matched.iter().chain(&decision.monitored).map(|p| p.id.clone()).collect();
+    let mut ids: Vec<String> = decision
+        .matched
+        .iter()
+        .chain(&decision.monitored)
+        .map(|p| p.id.clone())
+        .collect();
     ids.sort();
     ids
 }
@@ -47,8 +52,11 @@ pub struct CedarCase {
 impl Cedar {
     /// All policies in one set, or one set per action type.
     pub fn new(snapshot: &Snapshot, sliced: bool) -> Self {
-        let slices: Vec<Option<ActionType>> =
-            if sliced { ActionType::ALL.into_iter().map(Some).collect() } else { vec![None] };
+        let slices: Vec<Option<ActionType>> = if sliced {
+            ActionType::ALL.into_iter().map(Some).collect()
+        } else {
+            vec![None]
+        };
         let sets = slices.into_iter().map(|slice| {
             let (mut text, mut ids) = (String::new(), Vec::new());
             for policy in &snapshot.policies {
@@ -61,16 +69,28 @@ impl Cedar {
             }
             (slice, (PolicySet::from_str(&text).expect("Cedar reads it"), ids))
         });
-        Self { sets: sets.collect(), authorizer: Authorizer::new() }
+        Self {
+            sets: sets.collect(),
+            authorizer: Authorizer::new(),
+        }
     }
 
     /// Builds what is not timed.
     pub fn case(action: &Action) -> CedarCase {
         let uid = |kind: &str, name: &str| EntityUid::from_str(&format!("{kind}::{}", json!(name))).expect("an id");
         let user = uid("User", &action.user.name.to_lowercase());
-        let groups: HashSet<EntityUid> = action.user.groups.iter().map(|g| uid("Group", &g.to_lowercase())).collect();
+        let groups: HashSet<EntityUid> = action
+            .user
+            .groups
+            .iter()
+            .map(|g| uid("Group", &g.to_lowercase()))
+            .collect();
         let mut all = vec![Entity::new(user.clone(), HashMap::new(), groups.clone()).expect("an entity")];
-        all.extend(groups.into_iter().map(|group| Entity::new_no_attrs(group, HashSet::new())));
+        all.extend(
+            groups
+                .into_iter()
+                .map(|group| Entity::new_no_attrs(group, HashSet::new())),
+        );
         let context = json!({
             "os": action.machine.os.as_str(), "machine": action.machine.name.to_lowercase(), "subject": subject(action),
         });
@@ -94,7 +114,11 @@ impl Cedar {
         let (set, ids) = found.expect("one of the two");
         let response = self.authorizer.is_authorized(&case.request, set, &case.entities);
         let number = |id: &cedar_policy::PolicyId| id.to_string()["policy".len()..].parse::<usize>().expect("numbered");
-        let mut matching: Vec<String> = response.diagnostics().reason().map(|id| ids[number(id)].clone()).collect();
+        let mut matching: Vec<String> = response
+            .diagnostics()
+            .reason()
+            .map(|id| ids[number(id)].clone())
+            .collect();
         matching.sort();
         matching
     }
@@ -152,7 +176,11 @@ impl Rego {
     /// Compiles the rule over a snapshot.
     pub fn new(snapshot: &Snapshot) -> Self {
         let mut filed = serde_json::Map::new();
-        for policy in snapshot.policies.iter().filter(|policy| policy.document.status != PolicyStatus::Off) {
+        for policy in snapshot
+            .policies
+            .iter()
+            .filter(|policy| policy.document.status != PolicyStatus::Off)
+        {
             let document = &policy.document;
             let name = |entry: &str| entry.split_once(':').map_or("*", |(_, name)| name).to_lowercase();
             let mut entry = json!({"id": policy.id, "machine": name(&document.machines[0])});
@@ -173,15 +201,25 @@ impl Rego {
             }
         }
         let mut engine = Engine::new();
-        engine.add_policy("portcullis.rego".to_owned(), RULE.to_owned()).expect("regorus reads it");
-        engine.add_data_json(&json!({ "filed": filed }).to_string()).expect("data");
-        let policy = engine.compile_with_entrypoint(&"data.portcullis.matched".into()).expect("it compiles");
+        engine
+            .add_policy("portcullis.rego".to_owned(), RULE.to_owned())
+            .expect("regorus reads it");
+        engine
+            .add_data_json(&json!({ "filed": filed }).to_string())
+            .expect("data");
+        let policy = engine
+            .compile_with_entrypoint(&"data.portcullis.matched".into())
+            .expect("it compiles");
         Self { policy }
     }
 
     /// Builds what is not timed.
     pub fn case(action: &Action) -> Value {
-        let groups = action.user.groups.iter().map(|group| format!("group:{}", group.to_lowercase()));
+        let groups = action
+            .user
+            .groups
+            .iter()
+            .map(|group| format!("group:{}", group.to_lowercase()));
         let mut principals: Vec<String> = groups.collect();
         principals.extend([format!("user:{}", action.user.name.to_lowercase()), "*".to_owned()]);
         let input = json!({
@@ -194,7 +232,11 @@ impl Rego {
     /// The ids of the policies that match.
     pub fn matching(&self, case: &Value) -> Vec<String> {
         let answer = self.policy.eval_with_input(case.clone()).expect("an answer");
-        let ids = answer.as_set().expect("a set").iter().map(|id| id.as_string().expect("an id").to_string());
+        let ids = answer
+            .as_set()
+            .expect("a set")
+            .iter()
+            .map(|id| id.as_string().expect("an id").to_string());
         let mut ids: Vec<String> = ids.collect();
         ids.sort();
         ids

@@ -84,17 +84,27 @@ pub fn snapshot(count: usize) -> Snapshot {
         .map(|i| {
             // Ids as they are: time first, then chance.
             let id = format!("pol_01kb{:04x}{:012x}{:06x}", i, dice.roll(1 << 48), dice.roll(1 << 24));
-            SnapshotPolicy { id, revision: 1 + dice.roll(3) as u64, document: policy(&mut dice, i) }
+            SnapshotPolicy {
+                id,
+                revision: 1 + dice.roll(3) as u64,
+                document: policy(&mut dice, i),
+            }
         })
         .collect();
-    Snapshot { policies, ..Snapshot::default() }
+    Snapshot {
+        policies,
+        ..Snapshot::default()
+    }
 }
 
 /// One of the few who act again and again.
 pub fn user(dice: &mut Dice) -> User {
     let n = dice.roll(40);
     let groups = (0..5).map(|g| format!("Group {}", (n * 7 + g * 11) % GROUPS)).collect();
-    User { name: format!(r"CORP\user{n}"), groups }
+    User {
+        name: format!(r"CORP\user{n}"),
+        groups,
+    }
 }
 
 /// `count` actions, three quarters of them elevations.
@@ -103,7 +113,10 @@ pub fn actions(count: usize) -> Vec<Action> {
     (0..count)
         .map(|_| {
             let user = user(&mut dice);
-            let machine = Machine { name: format!("WS-{}", dice.roll(40)), os: Os::Windows };
+            let machine = Machine {
+                name: format!("WS-{}", dice.roll(40)),
+                os: Os::Windows,
+            };
             action(&mut dice, user, machine)
         })
         .collect()
@@ -124,7 +137,10 @@ pub fn action(dice: &mut Dice, user: User, machine: Machine) -> Action {
         machine,
         command_line: is(ActionType::CommandLine).then(|| format!("tool{tool} --verbose --now")),
         file: is(ActionType::FileAccess).then(|| path.clone()),
-        application: Some(Application { path, ..Application::default() }),
+        application: Some(Application {
+            path,
+            ..Application::default()
+        }),
         action_type,
         at: "2026-03-02T10:00:00+01:00".parse().expect("a time"),
         variables: Default::default(),

@@ -30,7 +30,7 @@ pub const PATH_UNITS: usize = 32_767;
 pub const COMMAND_UNITS: usize = 131_072;
 /// How much searching one decision may do, in bytes looked at. An action whose text makes the patterns cost more is
 /// denied like a path that is too long, so that nobody can stall an endpoint with a name.
-pub const SEARCH_WORK: u64 = 1_500_000;
+pub const SEARCH_WORK: u64 = 3_000_000;
 
 /// Whether a text has more UTF-16 units than allowed; counts only where the byte length leaves a doubt.
 pub(crate) fn exceeds_units(text: &str, limit: usize) -> bool {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use decide_bench::peers::{self, Cedar, Rego};
 use decide_bench::{Spread, spread, world};
-use policy_engine::{Action, Control, Index, Os, Snapshot, normalise};
+use policy_engine::pattern::Subject;
+use policy_engine::{Action, Control, Index, Os, Session, Snapshot, normalise};
 
 /// Counts what is allocated and not yet freed.
 struct Counting;
@@ -86,7 +87,15 @@ fn hostile(count: usize, pattern: impl Fn(usize) -> String) -> (Index, Action) {
         (document.files, document.commands) = (Vec::new(), Vec::new());
         document.applications = vec![format!("path:{}", pattern(i))];
     }
-    (compile(&snapshot), elevation(&format!(r"C:\{}", "a".repeat(32_764))))
+    (compile(&snapshot), elevation(&format!(r"C:\aaz{}", "a".repeat(32_760))))
+}
+
+/// A session of somebody whom few of the 10,000 policies concern: no policy is for everybody.
+fn narrow_session(action: &Action) -> Session {
+    let mut snapshot = world::snapshot(10_000);
+    snapshot.policies.retain(|policy| policy.document.users != ["*"]);
+    let mut dice = world::Dice(3);
+    compile(&snapshot).session(&world::user(&mut dice), &action.machine)
 }
 
 /// Times the peers on the same actions, after their answers were compared with ours.
@@ -101,7 +110,10 @@ fn beside_peers(snapshot: &Snapshot, index: &Index, actions: &[Action], ours: Sp
         let times = spread(1, &cases, |case| {
             black_box(cedar.matching(black_box(case)));
         });
-        row(name, format!("{}   {:.0}x ours", show(times), times.median / ours.median));
+        row(
+            name,
+            format!("{}   {:.0}x ours", show(times), times.median / ours.median),
+        );
     }
     let rego = Rego::new(snapshot);
     let cases: Vec<_> = actions.iter().map(Rego::case).collect();
@@ -111,7 +123,10 @@ fn beside_peers(snapshot: &Snapshot, index: &Index, actions: &[Action], ours: Sp
     let times = spread(1, &cases, |case| {
         black_box(rego.matching(black_box(case)));
     });
-    row("regorus, compiled, data filed by principal", format!("{}   {:.0}x ours", show(times), times.median / ours.median));
+    row(
+        "regorus, compiled, data filed by principal",
+        format!("{}   {:.0}x ours", show(times), times.median / ours.median),
+    );
 }
 
 fn main() {
@@ -124,10 +139,23 @@ fn main() {
     let index = compile(&snapshot);
     let build = start.elapsed();
     let heap = LIVE.load(Ordering::Relaxed) - before;
-    row("index build, 10,000 policies", format!("{:.1} ms", build.as_secs_f64() * 1e3));
-    row("index heap", format!("{:.2} MB, {:.2}x the JSON", heap as f64 / 1e6, heap as f64 / json.len() as f64));
+    row(
+        "index build, 10,000 policies",
+        format!("{:.1} ms", build.as_secs_f64() * 1e3),
+    );
+    row(
+        "index heap",
+        format!(
+            "{:.2} MB, {:.2}x the JSON",
+            heap as f64 / 1e6,
+            heap as f64 / json.len() as f64
+        ),
+    );
     let wire = zstd::bulk::compress(&json, 19).expect("compressible").len();
-    row("snapshot on the wire (zstd 19)", format!("{:.1} B a policy", wire as f64 / 10_000.0));
+    row(
+        "snapshot on the wire (zstd 19)",
+        format!("{:.1} B a policy", wire as f64 / 10_000.0),
+    );
 
     let warm = decide(&index, &actions, 50);
     row("decision, 10,000 policies, warm", show(warm));
@@ -136,37 +164,121 @@ fn main() {
     row("decision, 100 policies, warm", show(small));
     row("  growth 100 -> 10,000", format!("{:.2}x", warm.median / small.median));
     let matched: usize = actions.iter().map(|action| index.decide(action).matched.len()).sum();
-    row("  policies matched per action", format!("{:.2}", matched as f64 / actions.len() as f64));
+    row(
+        "  policies matched per action",
+        format!("{:.2}", matched as f64 / actions.len() as f64),
+    );
 
     let mut dice = world::Dice(3);
     let (user, machine) = (world::user(&mut dice), actions[0].machine.clone());
     let session = index.session(&user, &machine);
-    let own: Vec<Action> = (0..2_000).map(|_| world::action(&mut dice, user.clone(), machine.clone())).collect();
+    let own: Vec<Action> = (0..2_000)
+        .map(|_| world::action(&mut dice, user.clone(), machine.clone()))
+        .collect();
     let in_session = spread(50, &own, |action| {
         black_box(session.decide(black_box(action)));
     });
+    let strangers: Vec<Action> = (0..1_000)
+        .map(|i| {
+            let mut action = own[i].clone();
+            action.user.name = format!(r"CORP\stranger{i}");
+            action
+        })
+        .collect();
+    let start = Instant::now();
+    for action in &strangers {
+        black_box(index.decide(action));
+    }
+    row(
+        "first decision of an account on an endpoint",
+        format!("{:.0} us", start.elapsed().as_secs_f64() * 1e3),
+    );
     let paths: Vec<String> = own.iter().map(|action| action.application_path().to_owned()).collect();
     let alone = spread(50, &paths, |path| {
         black_box(normalise(Os::Windows, black_box(path)));
     });
-    row(&format!("decision in a session ({} policies in scope)", session.len()), show(in_session));
+    row(
+        &format!("decision in a session ({} policies in scope)", session.len()),
+        show(in_session),
+    );
     row("path normalisation alone", show(alone));
-    row("  session / normalisation", format!("{:.1}x", in_session.median / alone.median));
+    let compared = spread(50, &paths, |path| {
+        black_box(Subject::Path(Os::Windows).canonical(black_box(path)));
+    });
+    row("path normalisation and folding, as compared", show(compared));
+    row(
+        "  session / normalisation and folding",
+        format!("{:.1}x", in_session.median / compared.median),
+    );
+    let narrow = narrow_session(&actions[0]);
+    let in_narrow = spread(50, &own, |action| {
+        black_box(narrow.decide(black_box(action)));
+    });
+    row(
+        &format!("decision in a session ({} policies in scope)", narrow.len()),
+        show(in_narrow),
+    );
+    row(
+        "  session / normalisation and folding",
+        format!("{:.1}x", in_narrow.median / compared.median),
+    );
 
     beside_peers(&snapshot, &index, &actions, warm);
 
     let (all, action) = all_match();
     row("worst case: all 10,000 match", show(decide(&all, &[action], 200)));
     for (name, count, pattern) in [
-        ("hostile: one pattern, ?-segment of 1,000", 1, Box::new(|_| format!("*{}b*", "a?".repeat(500))) as Box<dyn Fn(usize) -> String>),
-        ("hostile: one pattern, 1,000 literals", 1, Box::new(|_| format!("*{}b*", "a".repeat(1_000)))),
-        ("hostile: 10,000 patterns, literal", 10_000, Box::new(|i| format!("*{}b*", "a".repeat(900 + i % 100)))),
-        ("hostile: 10,000 patterns, ?-segments", 10_000, Box::new(|i| format!("*{}b*", "a?".repeat(400 + i % 100)))),
-        ("hostile: 10,000 patterns, ?-segments that fit", 10_000, Box::new(|i| format!("*{}?a*", "a".repeat(900 + i % 100)))),
-        ("hostile: 10,000 patterns, many stars", 10_000, Box::new(|i| format!("{}*", "*a".repeat(400 + i % 100)))),
+        (
+            "hostile: one pattern, ?-segment of 1,000",
+            1,
+            Box::new(|_| format!("*{}b*", "a?".repeat(500))) as Box<dyn Fn(usize) -> String>,
+        ),
+        (
+            "hostile: one pattern, 1,000 literals",
+            1,
+            Box::new(|_| format!("*{}b*", "a".repeat(1_000))),
+        ),
+        (
+            "hostile: 10,000 patterns, literal",
+            10_000,
+            Box::new(|i| format!("*{}b*", "a".repeat(900 + i % 100))),
+        ),
+        (
+            "hostile: 10,000 patterns, ?-segments",
+            10_000,
+            Box::new(|i| format!("*{}b*", "a?".repeat(400 + i % 100))),
+        ),
+        (
+            "hostile: 10,000 patterns, ?-segments that fit",
+            10_000,
+            Box::new(|i| format!("*{}?a*", "a".repeat(900 + i % 100))),
+        ),
+        (
+            "hostile: 10,000 patterns, near misses",
+            10_000,
+            Box::new(|i| format!("*{}z*", "a".repeat(900 + i % 100))),
+        ),
+        (
+            "hostile: 10,000 beginnings of 800 ?",
+            10_000,
+            Box::new(|i| format!(r"C:\{}{i}*", "a?".repeat(400))),
+        ),
+        (
+            "hostile: 10,000 beginnings of 1,000 literals",
+            10_000,
+            Box::new(|i| format!(r"C:\{}{i}*", "a".repeat(1_000))),
+        ),
+        (
+            "hostile: 10,000 patterns, many stars",
+            10_000,
+            Box::new(|i| format!("{}*", "*a".repeat(400 + i % 100))),
+        ),
     ] {
         let (index, action) = hostile(count, pattern);
         let decision = index.decide(&action);
-        row(name, format!("{}   {}", show(decide(&index, &[action], 10)), decision.settled_by));
+        row(
+            name,
+            format!("{}   {}", show(decide(&index, &[action], 10)), decision.settled_by),
+        );
     }
 }

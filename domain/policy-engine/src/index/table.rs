@@ -407,7 +407,7 @@ impl Table {
         let members = openers.sets.iter().filter_map(|set| self.opener_sets.get(set));
         let mut lists = [&openers.tests].into_iter().chain(members);
         lists.any(|tests| {
-            facts.work.spend(CALL / 4 * tests.len());
+            facts.work.spend(CALL * tests.len());
             tests.iter().any(|test| test.fits(Subject::Path(os), &[], facts))
         })
     }

@@ -8,7 +8,7 @@ use super::{ANY, STAR};
 const WILD: u8 = 0xff;
 
 /// What starting a search costs, in bytes that could have been looked at instead.
-pub(crate) const CALL: usize = 64;
+pub(crate) const CALL: usize = 16;
 
 /// A short hash of three bytes.
 pub(crate) fn gram(bytes: [u8; 3]) -> u16 {
