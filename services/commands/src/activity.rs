@@ -108,6 +108,19 @@ impl App {
             .await
     }
 
+    /// The version that the endpoint's group is offered now; 0 before the first.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` for anyone but agents.
+    pub async fn offered_version(&self, caller: &Caller) -> Outcome<u64> {
+        let Principal::Endpoint { group, .. } = caller.principal else {
+            return Err(Refusal::forbidden("this is for agents"));
+        };
+        let mut tx = self.reading(caller.tenant).await?;
+        let offered = projections::policy_snapshot::offered_to(&mut tx, group).await?;
+        Ok(offered.map_or(0, |offered| offered.version))
+    }
+
     /// The server's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -94,6 +94,18 @@ impl App {
         Ok(written)
     }
 
+    /// When each of these keys was last used, to the minute; those that never were are left out.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`
+    pub async fn api_keys_used(&self, caller: &Caller, keys: &[ApiKeyId]) -> Outcome<Vec<(ApiKeyId, Timestamp)>> {
+        caller.demand(Act::ReadServiceAccounts)?;
+        let ids: Vec<_> = keys.iter().map(|key| key.uuid()).collect();
+        let mut tx = self.reading(caller.tenant).await?;
+        let used = store::credentials_used(&mut tx, CredentialKind::ApiKey, &ids).await?;
+        Ok(used.into_iter().map(|(id, at)| (ApiKeyId::from_uuid(id), at)).collect())
+    }
+
     /// Removes an account and all its keys.
     ///
     /// # Errors

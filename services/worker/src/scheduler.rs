@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use commands::App;
 use formats::TenantId;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use projections::{escalation_schedule, work};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{AGAIN, failed, pause};
@@ -26,12 +27,11 @@ pub async fn run(app: App, stop: CancellationToken) {
         let wait = match work::claim(app.pool(), work::TIMERS, app.now(), LEASE, TENANTS).await {
             Ok(claimed) if claimed.is_empty() => EVERY,
             Ok(claimed) => {
-                stream::iter(claimed)
-                    .for_each_concurrent(None, |claim| {
-                        let app = app.clone();
-                        async move { turn(&app, claim.tenant).await }
-                    })
-                    .await;
+                let mut turns = JoinSet::new();
+                for claim in claimed {
+                    turns.spawn(turn(app.clone(), claim.tenant));
+                }
+                turns.join_all().await;
                 Duration::ZERO
             }
             Err(error) => {
@@ -45,8 +45,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-async fn turn(app: &App, tenant: TenantId) {
-    match fire(app, tenant).await {
+async fn turn(app: App, tenant: TenantId) {
+    match fire(&app, tenant).await {
         Ok(()) => {
             if let Err(error) = work::release(app.pool(), work::TIMERS, tenant).await {
                 failed("scheduler", &error);
@@ -66,11 +66,11 @@ pub async fn fire(app: &App, tenant: TenantId) -> Result<(), commands::Refusal> 
     let mut tx = app.reading(tenant).await?;
     let due = escalation_schedule::due(&mut tx, app.now(), TIMERS.0).await?;
     drop(tx);
-    let results: Vec<_> = stream::iter(&due)
-        .map(|timer| app.fire_timer(tenant, timer))
-        .buffer_unordered(TIMERS.1)
-        .collect()
-        .await;
+    let firing = due.into_iter().map(|timer| {
+        let app = app.clone();
+        async move { app.fire_timer(tenant, &timer).await }.boxed()
+    });
+    let results: Vec<_> = stream::iter(firing).buffer_unordered(TIMERS.1).collect().await;
     // The schedule has to show what was done before it is asked again.
     let head = app.store.head(tenant).await?;
     app.settled(tenant, head).await;

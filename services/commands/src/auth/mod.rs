@@ -6,6 +6,7 @@
 mod agent;
 mod bearer;
 mod guards;
+mod invitation;
 mod link;
 mod lockout;
 mod password;

@@ -280,6 +280,19 @@ impl App {
         })
     }
 
+    /// A caller for a user without a proof: for set-up and for tools of whoever runs the server.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` where the account does not exist or is closed.
+    pub async fn acting_as(&self, tenant: TenantId, user: UserId, origin: Origin) -> Outcome<Caller> {
+        let principal = self.user_principal(tenant, user, None, "operator", None).await?;
+        Ok(Caller {
+            tenant,
+            principal,
+            origin,
+        })
+    }
+
     /// Refuses where the tenant's doors are closed.
     pub(crate) async fn tenant_is_open(&self, tenant: TenantId) -> Outcome<()> {
         match store::tenant_status(self.pool(), tenant).await?.as_deref() {

@@ -444,6 +444,21 @@ pub(crate) async fn revoke_credential(tx: &mut TenantTx, kind: CredentialKind, i
     Ok(())
 }
 
+/// Takes a credential that works once; whether it was still there to be taken.
+pub(crate) async fn use_credential(tx: &mut TenantTx, kind: CredentialKind, id: Uuid, now: Timestamp) -> Sql<bool> {
+    let done = sqlx::query(
+        "update credential set revoked_at = $4, used_at = $4
+         where tenant_id = $1 and kind = $2 and id = $3 and revoked_at is null",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(kind.as_str())
+    .bind(id)
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(crate) async fn revoke_credentials_of(tx: &mut TenantTx, owner: Uuid, now: Timestamp) -> Sql<()> {
     sqlx::query("update credential set revoked_at = $3 where tenant_id = $1 and owner_id = $2 and revoked_at is null")
         .bind(tx.tenant().uuid())
@@ -493,6 +508,24 @@ pub(crate) async fn touch_credential(tx: &mut TenantTx, kind: CredentialKind, id
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// When each of these credentials was last used, to the minute; those that never were are left out.
+pub(crate) async fn credentials_used(
+    tx: &mut TenantTx,
+    kind: CredentialKind,
+    ids: &[Uuid],
+) -> Sql<Vec<(Uuid, Timestamp)>> {
+    let rows = sqlx::query(
+        "select id, used_at from credential
+         where tenant_id = $1 and kind = $2 and id = any($3) and used_at is not null",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(kind.as_str())
+    .bind(ids)
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("id")?, at(row, "used_at")?))).collect()
 }
 
 // Agents ---------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ use std::time::Duration;
 use commands::{App, Outcome, Refusal};
 use eventstore::TenantTx;
 use formats::{TenantId, Timestamp, UserId};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::{Mailbox, Message, MultiPart, header},
@@ -17,6 +17,7 @@ use projections::{
     mail_outbox::{self, Attempt, Delivery, MailKind, Outgoing, Recipients},
     request_queue, work,
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Composed, compose};
@@ -26,6 +27,8 @@ use crate::{AGAIN, failed, news};
 const LEASE: Duration = Duration::from_secs(60);
 /// How often it looks for mails that are due again.
 const SWEEP: Duration = Duration::from_millis(500);
+/// Tenants that are worked on at once; each holds a connection.
+const TENANTS: u32 = 4;
 /// Mails that are sent at once, and in one transaction.
 const BATCH: u32 = 32;
 /// How long a mail server may take for one mail.
@@ -97,15 +100,14 @@ impl Notifier {
 pub async fn run(app: App, notifier: Notifier, stop: CancellationToken) {
     let mut subscription = app.store.subscribe();
     loop {
-        let wait = match work::claim(app.pool(), work::MAIL, app.now(), LEASE, 16).await {
+        let wait = match work::claim(app.pool(), work::MAIL, app.now(), LEASE, TENANTS).await {
             Ok(claimed) if claimed.is_empty() => SWEEP,
             Ok(claimed) => {
-                stream::iter(claimed)
-                    .for_each_concurrent(4, |claim| {
-                        let (app, notifier) = (app.clone(), notifier.clone());
-                        async move { turn(&app, &notifier, claim.tenant).await }
-                    })
-                    .await;
+                let mut turns = JoinSet::new();
+                for claim in claimed {
+                    turns.spawn(turn(app.clone(), notifier.clone(), claim.tenant));
+                }
+                turns.join_all().await;
                 Duration::ZERO
             }
             Err(error) => {
@@ -124,7 +126,8 @@ pub async fn run(app: App, notifier: Notifier, stop: CancellationToken) {
     }
 }
 
-async fn turn(app: &App, notifier: &Notifier, tenant: TenantId) {
+async fn turn(app: App, notifier: Notifier, tenant: TenantId) {
+    let (app, notifier) = (&app, &notifier);
     let result = async {
         if app.is_suspended(tenant).await? {
             // The outbox holds; looked at again when the lease is over.
@@ -228,15 +231,19 @@ async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
             mail_outbox::settle_work(&mut tx).await?;
             return Ok(tx.commit().await?);
         }
-        let mut ready = Vec::with_capacity(due.len());
-        for delivery in &due {
-            ready.push((delivery, message(app, notifier, &mut tx, delivery).await?));
+        let mut sending = Vec::with_capacity(due.len());
+        for delivery in due {
+            let message = message(app, notifier, &mut tx, &delivery).await?;
+            let (app, notifier) = (app.clone(), notifier.clone());
+            sending.push(
+                async move {
+                    let attempt = attempt(&app, &notifier, &delivery, message).await;
+                    (delivery, attempt)
+                }
+                .boxed(),
+            );
         }
-        let attempts: Vec<(&Delivery, Attempt)> = stream::iter(ready)
-            .map(|(delivery, message)| async move { (delivery, attempt(app, notifier, delivery, message).await) })
-            .buffer_unordered(8)
-            .collect()
-            .await;
+        let attempts: Vec<(Delivery, Attempt)> = stream::iter(sending).buffer_unordered(8).collect().await;
         for (delivery, attempt) in &attempts {
             mail_outbox::record(&mut tx, delivery, attempt).await?;
         }

@@ -1,0 +1,288 @@
+//! Development mode: everything in one process, with its own PostgreSQL, a mailbox and demo data, on loopback.
+
+mod mailbox;
+mod seed;
+mod smtp;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use eventstore::LocalMasterKey;
+use formats::{Ambient, SystemClock, SystemEntropy};
+use postgres_supervisor::{Options, Postgres, SUPERUSER, Supervisor};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, server};
+
+pub use seed::PASSWORD;
+
+/// What `portcullis dev` was asked for.
+#[derive(Debug, Clone)]
+pub struct DevOptions {
+    /// Where everything is kept.
+    pub data_dir: Option<PathBuf>,
+    /// Start without demo data.
+    pub empty: bool,
+    /// Where to write how to get in, once everything answers.
+    pub ready_file: Option<PathBuf>,
+    /// Listen beyond loopback although this is development mode.
+    pub beyond_loopback: bool,
+}
+
+/// How to get in: what `--ready-file` holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ready {
+    /// The server.
+    pub url: String,
+    /// The development mailbox; its clock control is below it.
+    pub mailbox_url: String,
+    /// Where the mailbox takes mails, `host:port`.
+    pub smtp: String,
+    /// The database, as the server's role.
+    pub database_url: String,
+    /// An operator's credential.
+    pub platform_token: String,
+    /// A link to the first sign-in, where there is no demo data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_run_url: Option<String>,
+    /// The tenants of the demo data.
+    pub tenants: Vec<ReadyTenant>,
+}
+
+/// A tenant of the demo data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyTenant {
+    /// What people type when they sign in.
+    pub slug: String,
+    /// Its id.
+    pub id: String,
+    /// Its people.
+    pub users: Vec<ReadyUser>,
+    /// Its deployment groups.
+    pub deployment_groups: Vec<ReadyGroup>,
+    /// A key of a service account with every scope.
+    pub api_key: String,
+    /// A key of a service account that may change people: what an identity provider uses.
+    pub scim_token: String,
+    /// The root key that agents pin.
+    pub root_key: String,
+}
+
+/// A user of the demo data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyUser {
+    /// The address.
+    pub email: String,
+    /// The password.
+    pub password: String,
+    /// The TOTP secret in base32, where codes are enrolled.
+    pub totp_secret: Option<String>,
+    /// The roles.
+    pub roles: Vec<String>,
+}
+
+/// A deployment group of the demo data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyGroup {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// A token with which endpoints register.
+    pub registration_token: String,
+}
+
+/// Runs development mode until a signal.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do about it.
+pub async fn run(mut config: Config, options: DevOptions) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    if !config.listen.ip().is_loopback() && !options.beyond_loopback {
+        bail!("development mode has known passwords and listens on loopback only; --beyond-loopback overrides that");
+    }
+    let stop = server::stop_at_signals()?;
+    let data_dir = options
+        .data_dir
+        .clone()
+        .or_else(postgres_supervisor::default_data_dir)
+        .context("there is no place for data by default: name one with --data-dir")?;
+    let clock = Arc::new(SystemClock::default());
+    let ambient = Ambient::new(clock.clone(), Arc::new(SystemEntropy));
+
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    config.public_url = format!("http://{}", shown(address));
+
+    let postgres = database(&config, &data_dir).await?;
+    let (owner_url, app_url) = (postgres.url("portcullis", SUPERUSER), postgres.url("portcullis", "portcullis_app"));
+    let owner = PgPool::connect(&owner_url).await.context("connect to the embedded PostgreSQL")?;
+    eventstore::migrate(&owner).await.context("migrate")?;
+    owner.close().await;
+    config.database_url = Some(app_url.clone().into());
+
+    let mailbox = mailbox::Mailbox::default();
+    let smtp = smtp::listen(mailbox.clone(), stop.clone()).await.context("development mail server")?;
+    config.smtp_url = Some(format!("smtp://{smtp}").into());
+    let tools = mailbox::listen(mailbox, clock, stop.clone()).await.context("development mailbox")?;
+
+    let master = master_key(&data_dir, &ambient)?;
+    let pool = server::pool(&config).await?;
+    let parts = server::parts(
+        &config,
+        pool.clone(),
+        ambient.clone(),
+        vec![Arc::new(master)],
+        server::doorbell_inside(),
+        server::Keeps::ReadModels,
+    )
+    .await?;
+
+    let entrance = Arc::new(OnceLock::<Ready>::new());
+    let serving = {
+        let (config, parts, stop, extra) = (config.clone(), parts.clone(), stop.clone(), entrance_door(entrance.clone()));
+        tokio::spawn(async move { server::run(&config, &parts, listener, extra, stop).await })
+    };
+    let known = data_dir.join("demo.json");
+    let mut ready = match read_ready(&known)? {
+        Some(ready) => ready,
+        None => {
+            let ready = seed::seed(&config, &parts, &ambient, options.empty).await.context("demo data")?;
+            write_private(&known, &serde_json::to_vec_pretty(&ready)?)?;
+            ready
+        }
+    };
+    ready.url.clone_from(&config.public_url);
+    ready.mailbox_url = format!("http://{}", shown(tools));
+    ready.smtp = smtp.to_string();
+    ready.database_url = app_url;
+    wait_until_ready(&config.public_url, &stop).await?;
+    let _ = entrance.set(ready.clone());
+    if let Some(file) = &options.ready_file {
+        write_private(file, &serde_json::to_vec_pretty(&ready)?)?;
+    }
+    greet(&ready, &data_dir, begun.elapsed());
+
+    let ended = tokio::select! {
+        ended = serving => ended?,
+        _ = postgres.exited() => {
+            stop.cancel();
+            Err(anyhow::anyhow!("the embedded PostgreSQL ended; its log is {}", data_dir.join("postgres.log").display()))
+        }
+    };
+    pool.close().await;
+    postgres.stop().await.context("stop PostgreSQL")?;
+    ended
+}
+
+/// How to get in, for `portcullis demo` and scripts: in development mode only, and for callers on this machine.
+fn entrance_door(ready: Arc<OnceLock<Ready>>) -> axum::Router {
+    use axum::{Json, extract::ConnectInfo, http::StatusCode, response::IntoResponse, routing::get};
+    let answer = move |peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>| async move {
+        let local = peer.is_none_or(|axum::Extension(ConnectInfo(peer))| peer.ip().is_loopback());
+        match ready.get() {
+            Some(ready) if local => Json(ready.clone()).into_response(),
+            _ => StatusCode::NOT_FOUND.into_response(),
+        }
+    };
+    axum::Router::new().route("/dev/ready.json", get(answer))
+}
+
+async fn database(config: &Config, data_dir: &Path) -> anyhow::Result<Postgres> {
+    let mut options = Options::new(data_dir);
+    options.binaries.clone_from(&config.postgres_binaries);
+    let postgres = Supervisor::start(options).await?;
+    postgres.ensure_database("portcullis").await?;
+    postgres.ensure_role("portcullis_app").await?;
+    Ok(postgres)
+}
+
+/// The master key of this data directory, made at the first start.
+fn master_key(data_dir: &Path, ambient: &Ambient) -> anyhow::Result<LocalMasterKey> {
+    let file = data_dir.join("master.key");
+    if !file.exists() {
+        LocalMasterKey::from_bytes(ambient.bytes()).write_new(&file).context("master key")?;
+    }
+    LocalMasterKey::from_file(&file).with_context(|| format!("master key {}", file.display()))
+}
+
+fn read_ready(file: &Path) -> anyhow::Result<Option<Ready>> {
+    match std::fs::read(file) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| file.display().to_string())?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| file.display().to_string()),
+    }
+}
+
+/// Writes a file that only its owner reads, whole or not at all.
+fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let part = file.with_extension("part");
+    let write = || {
+        let mut out =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        std::fs::rename(&part, file)
+    };
+    write().with_context(|| format!("write {}", file.display()))
+}
+
+/// Waits until the doors answer and the read models show the demo data.
+async fn wait_until_ready(url: &str, stop: &CancellationToken) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+    let begun = Instant::now();
+    loop {
+        if stop.is_cancelled() {
+            bail!("stopped before it was ready");
+        }
+        let answer = client.get(format!("{url}/readyz")).send().await;
+        if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(());
+        }
+        if begun.elapsed() > Duration::from_secs(60) {
+            match answer {
+                Ok(answer) => bail!("not ready after a minute: {}", answer.text().await.unwrap_or_default()),
+                Err(error) => bail!("not ready after a minute: {error}"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// An address as a browser takes it.
+fn shown(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() }
+}
+
+#[expect(clippy::print_stdout, reason = "what the person who started it reads")]
+fn greet(ready: &Ready, data_dir: &Path, took: Duration) {
+    println!("Portcullis in development mode: known passwords, a clock that can be moved. Ready in {:.1} s.", took.as_secs_f64());
+    println!();
+    println!("  console    {}", ready.first_run_url.as_ref().unwrap_or(&ready.url));
+    if let Some(tenant) = ready.tenants.first() {
+        let users: Vec<&str> = tenant.users.iter().map(|user| user.email.as_str()).collect();
+        println!("  sign in    tenant {}, {}; password {PASSWORD}", tenant.slug, users.join(", "));
+    }
+    println!("  GraphQL    {}/graphql", ready.url);
+    println!("  mailbox    {}", ready.mailbox_url);
+    println!("  metrics    {}/metrics", ready.url);
+    println!("  data       {}", data_dir.display());
+    if ready.tenants.is_empty() {
+        println!("  next       open the console's link; it works once");
+    } else {
+        println!("  next       portcullis demo --server {}", ready.url);
+    }
+}
