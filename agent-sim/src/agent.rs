@@ -51,7 +51,7 @@ impl Surroundings {
 }
 
 /// What an endpoint registers with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Registration {
     /// The server's public address.
     pub server: String,
@@ -65,11 +65,25 @@ pub struct Registration {
     pub replace: bool,
 }
 
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("server", &self.server)
+            .field("machine", &self.machine)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A registered agent. Cheap to clone; the clones are one agent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Agent(pub(crate) Arc<Inner>);
 
-#[derive(Debug)]
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Agent({})", self.core().identity.endpoint)
+    }
+}
+
 pub(crate) struct Inner {
     pub(crate) disk: Disk,
     pub(crate) link: Link,
@@ -86,7 +100,6 @@ pub(crate) struct Inner {
     pub(crate) plugins: crate::plugin::Reports,
 }
 
-#[derive(Debug)]
 struct AccessToken {
     text: String,
     good_until: Timestamp,

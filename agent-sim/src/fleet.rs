@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What a fleet is to do.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FleetPlan {
     /// The server's public address.
     pub server: String,
@@ -39,6 +39,15 @@ pub struct FleetPlan {
     pub actions: u32,
     /// What their machine names and ids begin with.
     pub prefix: String,
+}
+
+impl std::fmt::Debug for FleetPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FleetPlan")
+            .field("server", &self.server)
+            .field("agents", &self.agents)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of a fleet.

@@ -8,6 +8,7 @@
 
 mod approvals;
 mod attacks;
+mod cli;
 mod doors;
 mod fake;
 mod fleet;
