@@ -1,0 +1,163 @@
+//! Teams.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use commands::{Act, Refusal};
+use formats::TeamId;
+use projections::directory::TeamView;
+
+use super::{
+    context::{Ask, Frame, shown as present, written},
+    error::{Answer, not_supported},
+    ids::{named, named_all, shown, typed},
+    loaders::MembersOf,
+    scalars::{DateTime, Position},
+    users::User,
+};
+
+/// A named set of users.
+#[derive(Debug, Clone)]
+pub(crate) struct Team(pub(crate) TeamView);
+
+impl Team {
+    /// One team.
+    pub(crate) async fn find(frame: &Frame, id: TeamId) -> Answer<Option<Self>> {
+        frame.caller.demand(Act::ReadPeople)?;
+        Ok(Self::known(frame, id).await?)
+    }
+
+    /// One team, whoever asks: something that they may see names it.
+    pub(crate) async fn known(frame: &Frame, id: TeamId) -> Result<Option<Self>, Refusal> {
+        Ok(frame.teams().await?.iter().find(|team| team.id == id).cloned().map(Self))
+    }
+}
+
+#[Object]
+impl Team {
+    pub(crate) async fn id(&self) -> ID {
+        shown(self.0.id)
+    }
+
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Always empty: teams have no description.
+    async fn description(&self) -> &'static str {
+        ""
+    }
+
+    #[graphql(complexity = "1 + 10 * child_complexity")]
+    async fn members(&self, ctx: &Context<'_>) -> Answer<Vec<User>> {
+        let frame = ctx.frame_for(Act::ReadPeople)?;
+        let members = frame.load().load_one(MembersOf(self.0.id)).await?.unwrap_or_default();
+        User::each(&frame, &members).await
+    }
+
+    /// Managed by SCIM.
+    async fn managed(&self) -> bool {
+        false
+    }
+
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct TeamQuery;
+
+#[Object]
+impl TeamQuery {
+    /// All teams, by name.
+    #[graphql(complexity = "1 + 20 * child_complexity")]
+    async fn teams(&self, ctx: &Context<'_>) -> Answer<Vec<Team>> {
+        let frame = ctx.frame_for(Act::ReadPeople)?;
+        Ok(frame.teams().await?.iter().cloned().map(Team).collect())
+    }
+
+    async fn team(&self, ctx: &Context<'_>, id: ID) -> Answer<Option<Team>> {
+        let frame = ctx.frame_for(Act::ReadPeople)?;
+        let Some(id) = typed(&id) else { return Ok(None) };
+        Team::find(&frame, id).await
+    }
+}
+
+#[derive(Debug, InputObject)]
+pub(crate) struct CreateTeamInput {
+    name: String,
+    #[graphql(default, desc = "Not kept: only the empty one is taken.")]
+    description: String,
+    #[graphql(default)]
+    member_ids: Vec<ID>,
+}
+
+/// Fields left out stay as they are.
+#[derive(Debug, InputObject)]
+pub(crate) struct ChangeTeamInput {
+    team_id: ID,
+    name: Option<String>,
+    /// Not kept: only the empty one is taken.
+    description: Option<String>,
+    member_ids: Option<Vec<ID>>,
+}
+
+#[derive(Debug, InputObject)]
+pub(crate) struct DeleteTeamInput {
+    team_id: ID,
+}
+
+#[derive(Debug, SimpleObject)]
+pub(crate) struct TeamPayload {
+    team: Team,
+    position: Position,
+}
+
+impl TeamPayload {
+    async fn of(ctx: &Context<'_>, team: TeamId, position: u64) -> Answer<Self> {
+        let frame = written(ctx, position).await;
+        let team = present(Team::known(&frame, team).await?, position)?;
+        Ok(Self { team, position: Position(position) })
+    }
+}
+
+/// Descriptions are in the API for the sake of its shape; the log keeps none.
+pub(crate) fn no_description(description: &str) -> Answer<()> {
+    if description.trim().is_empty() {
+        return Ok(());
+    }
+    Err(not_supported("description", "descriptions are not kept; leave this empty").into())
+}
+
+#[derive(Default)]
+pub(crate) struct TeamMutation;
+
+#[Object]
+impl TeamMutation {
+    async fn create_team(&self, ctx: &Context<'_>, input: CreateTeamInput) -> Answer<TeamPayload> {
+        let (frame, caller) = ctx.command()?;
+        no_description(&input.description)?;
+        let members = named_all(&input.member_ids, "user", "memberIds")?;
+        let written = frame.app.create_team(&caller, input.name, members).await?;
+        TeamPayload::of(ctx, written.id(), written.position).await
+    }
+
+    async fn change_team(&self, ctx: &Context<'_>, input: ChangeTeamInput) -> Answer<TeamPayload> {
+        let (frame, caller) = ctx.command()?;
+        no_description(input.description.as_deref().unwrap_or_default())?;
+        let team = named(&input.team_id, "team", "teamId")?;
+        let members = input.member_ids.map(|ids| named_all(&ids, "user", "memberIds")).transpose()?;
+        let written = frame.app.change_team(&caller, team, input.name, members).await?;
+        TeamPayload::of(ctx, team, written.position).await
+    }
+
+    async fn delete_team(&self, ctx: &Context<'_>, input: DeleteTeamInput) -> Answer<TeamPayload> {
+        let (frame, caller) = ctx.command()?;
+        caller.demand(Act::WritePeople)?;
+        let id = named(&input.team_id, "team", "teamId")?;
+        let team = Team::known(&frame, id).await?;
+        let done = frame.app.delete_team(&caller, id).await?;
+        written(ctx, done.position).await;
+        let team = team.ok_or_else(|| Refusal::not_found("team").on("teamId"))?;
+        Ok(TeamPayload { team, position: Position(done.position) })
+    }
+}

@@ -1,0 +1,184 @@
+//! Sign-in, sessions, codes.
+
+use axum::http::{Method, header};
+use model::Role;
+use serde_json::json;
+
+use crate::world::{PASSWORD, World, request};
+
+#[tokio::test]
+async fn a_session_lasts_from_sign_in_to_sign_out() {
+    let world = World::new().await;
+    let reply = world.sign_in("owner", None).await.expect(200);
+    let cookie = reply.header("set-cookie");
+    assert!(cookie.starts_with("portcullis=pct_ses_") && cookie.contains("HttpOnly; SameSite=Lax; Path=/; Max-Age="));
+    assert_eq!(reply.header("cache-control"), "no-store");
+    let told = reply.json();
+    assert_eq!(
+        (told["tenant"]["slug"].as_str(), told["roles"][0].as_str()),
+        (Some("acme"), Some("owner"))
+    );
+    let browser = world.browser("owner").await;
+    let session = browser.get("/auth/session").await.expect(200).json();
+    assert_eq!(session["user"]["email"], "owner@acme.example");
+    assert_eq!(
+        (session["csrfToken"].as_str(), &session["totpEnrolled"]),
+        (Some(browser.csrf.as_str()), &json!(false))
+    );
+    let gone = browser.post("/auth/sign-out", &json!({})).await.expect(204);
+    assert!(gone.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(browser.get("/auth/session").await.expect(401).code(), "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_sign_in_is_not_told() {
+    let world = World::new().await;
+    let try_in = async |tenant: &str, email: &str, password: &str| {
+        let body = json!({ "tenant": tenant, "email": email, "password": password });
+        world
+            .send(request(Method::POST, "/auth/sign-in").json(&body))
+            .await
+            .expect(401)
+            .json()
+    };
+    let wrong = try_in("acme", "owner@acme.example", "wrong").await;
+    assert_eq!(wrong["code"], "INVALID_SIGN_IN");
+    assert_eq!(try_in("acme", "nobody@acme.example", PASSWORD).await, wrong);
+    assert_eq!(try_in("nowhere", "owner@acme.example", PASSWORD).await, wrong);
+    assert_eq!(try_in("outsider", "owner@acme.example", PASSWORD).await, wrong);
+}
+
+#[tokio::test]
+async fn another_site_neither_signs_in_nor_changes_anything() {
+    let world = World::new().await;
+    let body = json!({ "tenant": "acme", "email": "owner@acme.example", "password": PASSWORD });
+    let foreign = request(Method::POST, "/auth/sign-in")
+        .with("sec-fetch-site", "cross-site")
+        .json(&body);
+    assert_eq!(world.send(foreign).await.expect(403).code(), "CROSS_SITE");
+    let browser = world.browser("owner").await;
+    let bare = request(Method::POST, "/auth/sign-out").with(header::COOKIE, &browser.cookie);
+    assert_eq!(world.send(bare.json(&json!({}))).await.expect(403).code(), "CSRF_TOKEN");
+    let foreign = request(Method::POST, "/auth/sign-out")
+        .with(header::COOKIE, &browser.cookie)
+        .with("x-csrf-token", &browser.csrf)
+        .with(header::ORIGIN, "https://evil.example");
+    assert_eq!(
+        world.send(foreign.json(&json!({}))).await.expect(403).code(),
+        "CROSS_SITE"
+    );
+    browser.get("/auth/session").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_enrolment_counts_once_a_code_confirms_it() {
+    let world = World::new().await;
+    world.user("ann", &[Role::Member]).await;
+    let browser = world.browser("ann").await;
+    let enrolment = browser.post("/auth/totp", &json!({})).await.expect(200).json();
+    assert!(enrolment["uri"].as_str().unwrap().starts_with("otpauth://totp/"));
+    assert!(enrolment["qrSvg"].as_str().unwrap().contains("<svg"));
+    assert_eq!(browser.get("/auth/session").await.json()["totpEnrolled"], false);
+    let code = world.code_of(enrolment["secret"].as_str().unwrap());
+    let confirmed = browser
+        .post("/auth/totp/confirm", &json!({ "code": code }))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(confirmed["recoveryCodes"].as_array().unwrap().len(), 10);
+    assert_eq!(browser.get("/auth/session").await.json()["totpEnrolled"], true);
+    let recovery = &confirmed["recoveryCodes"][3];
+    browser
+        .post("/auth/step-up", &json!({ "code": recovery }))
+        .await
+        .expect(204);
+    assert!(browser.get("/auth/session").await.json()["steppedUpAt"].is_string());
+    assert_eq!(
+        browser
+            .post("/auth/step-up", &json!({ "code": recovery }))
+            .await
+            .expect(401)
+            .code(),
+        "INVALID_CODE"
+    );
+}
+
+#[tokio::test]
+async fn an_enrolled_code_is_demanded_and_good_once() {
+    let world = World::new().await;
+    let user = world.user("ann", &[Role::Member]).await;
+    world.totp(user).await;
+    assert_eq!(world.sign_in("ann", None).await.expect(401).code(), "CODE_NEEDED");
+    let code = world.code();
+    let signed_in = world.sign_in("ann", Some(&code)).await.expect(200);
+    assert_eq!(signed_in.json()["method"], "password+totp");
+    assert_eq!(
+        world.sign_in("ann", Some(&code)).await.expect(401).code(),
+        "INVALID_CODE"
+    );
+}
+
+#[tokio::test]
+async fn a_short_token_acts_for_its_session_and_dies_with_it() {
+    let world = World::new().await;
+    let browser = world.browser("owner").await;
+    let token = browser.post("/auth/token", &json!({})).await.expect(200).json();
+    assert_eq!(
+        (token["tokenType"].as_str(), token["expiresIn"].as_u64()),
+        (Some("Bearer"), Some(600))
+    );
+    let token = token["accessToken"].as_str().unwrap();
+    let session = world.get("/auth/session", token).await.expect(200).json();
+    assert_eq!(
+        (session["user"]["email"].as_str(), &session["csrfToken"]),
+        (Some("owner@acme.example"), &json!(null))
+    );
+    browser.post("/auth/sign-out", &json!({})).await.expect(204);
+    world.get("/auth/session", token).await.expect(401);
+}
+
+#[tokio::test]
+async fn one_ends_ones_own_sessions_and_no_one_elses() {
+    let world = World::new().await;
+    world.user("ann", &[Role::Member]).await;
+    let (owner, ann) = (world.browser("owner").await, world.browser("ann").await);
+    let sessions = ann.get("/auth/sessions").await.expect(200).json();
+    let id = sessions["sessions"][0]["id"].as_str().unwrap();
+    assert_eq!(sessions["sessions"][0]["current"], true);
+    let path = format!("/auth/sessions/{id}");
+    owner.call(Method::DELETE, &path, &json!({})).await.expect(404);
+    owner
+        .call(Method::DELETE, "/auth/sessions/rubbish", &json!({}))
+        .await
+        .expect(404);
+    ann.call(Method::DELETE, &path, &json!({})).await.expect(204);
+    ann.get("/auth/session").await.expect(401);
+}
+
+#[tokio::test]
+async fn a_password_is_changed_with_the_old_one() {
+    let world = World::new().await;
+    let (browser, other) = (world.browser("owner").await, world.browser("owner").await);
+    let new = "another quite long passphrase";
+    let wrong = browser
+        .post("/auth/password", &json!({ "oldPassword": "wrong", "newPassword": new }))
+        .await;
+    assert_eq!(wrong.code(), "INVALID_PASSWORD");
+    let weak = browser
+        .post(
+            "/auth/password",
+            &json!({ "oldPassword": PASSWORD, "newPassword": "short" }),
+        )
+        .await;
+    assert_eq!(weak.expect(422).code(), "WEAK_PASSWORD");
+    browser
+        .post(
+            "/auth/password",
+            &json!({ "oldPassword": PASSWORD, "newPassword": new }),
+        )
+        .await
+        .expect(204);
+    browser.get("/auth/session").await.expect(200);
+    other.get("/auth/session").await.expect(401);
+    world.sign_in("owner", None).await.expect(401);
+}
