@@ -2,7 +2,7 @@
 //! follows from that would come on top of their times, while it is part of ours.
 //!
 //! Both get what suits them: folded texts, requests and entities built beforehand, policies sliced by action (Cedar) and
-//! data filed by type and principal (regorus).
+//! data filed by type, principal and machine (regorus).
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
@@ -142,7 +142,7 @@ fn cedar_text(document: &PolicyDocument) -> String {
     )
 }
 
-/// regorus with a compiled rule over data filed by type and principal.
+/// regorus with a compiled rule over data filed by type, principal and machine.
 pub struct Rego {
     policy: CompiledPolicy,
 }
@@ -154,14 +154,10 @@ import rego.v1
 
 matched contains policy.id if {
     some who in input.principals
-    some policy in data.filed[input.type][who]
-    machine_fits(policy)
+    some where in input.places
+    some policy in data.filed[input.type][who][where]
     subject_fits(policy)
 }
-
-machine_fits(policy) if policy.machine == "*"
-machine_fits(policy) if policy.machine == input.os
-machine_fits(policy) if policy.machine == input.machine
 
 subject_fits(policy) if policy.whole == input.subject
 
@@ -183,7 +179,7 @@ impl Rego {
         {
             let document = &policy.document;
             let name = |entry: &str| entry.split_once(':').map_or("*", |(_, name)| name).to_lowercase();
-            let mut entry = json!({"id": policy.id, "machine": name(&document.machines[0])});
+            let mut entry = json!({"id": policy.id});
             let pattern = pattern(document);
             match pattern.split_once('*') {
                 Some((first, last)) => {
@@ -194,7 +190,8 @@ impl Rego {
                 None => entry["whole"] = json!(pattern),
             }
             let of_type = filed.entry(document.policy_type.as_str()).or_insert_with(|| json!({}));
-            let list = &mut of_type[document.users[0].to_lowercase()];
+            let of_user = &mut of_type[document.users[0].to_lowercase()];
+            let list = &mut of_user[name(&document.machines[0])];
             match list.as_array_mut() {
                 Some(list) => list.push(entry),
                 None => *list = json!([entry]),
@@ -223,8 +220,8 @@ impl Rego {
         let mut principals: Vec<String> = groups.collect();
         principals.extend([format!("user:{}", action.user.name.to_lowercase()), "*".to_owned()]);
         let input = json!({
-            "type": action.action_type.as_str(), "principals": principals, "os": action.machine.os.as_str(),
-            "machine": action.machine.name.to_lowercase(), "subject": subject(action),
+            "type": action.action_type.as_str(), "principals": principals, "subject": subject(action),
+            "places": ["*", action.machine.os.as_str(), action.machine.name.to_lowercase()],
         });
         Value::from_json_str(&input.to_string()).expect("an input")
     }

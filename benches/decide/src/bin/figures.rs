@@ -124,7 +124,7 @@ fn beside_peers(snapshot: &Snapshot, index: &Index, actions: &[Action], ours: Sp
         black_box(rego.matching(black_box(case)));
     });
     row(
-        "regorus, compiled, data filed by principal",
+        "regorus, compiled, data filed by who and where",
         format!("{}   {:.0}x ours", show(times), times.median / ours.median),
     );
 }

@@ -121,16 +121,12 @@ impl Matcher {
     /// As [`Self::matches`] for bytes of UTF-8 that start and end at characters.
     pub(crate) fn matches_bytes(&self, text: &[u8], work: &Work) -> bool {
         match &self.shape {
-            Shape::Whole(segment) => {
-                work.spend(segment.compare_cost());
-                segment.prefix_of(text) == Some(text.len())
-            }
+            Shape::Whole(segment) => segment.prefix_of(text, work) == Some(text.len()),
             Shape::Parts { first, middle, last } => {
-                work.spend(first.compare_cost() + last.compare_cost());
-                let Some(start) = first.prefix_of(text) else {
+                let Some(start) = first.prefix_of(text, work) else {
                     return false;
                 };
-                let Some(mut rest) = last.strip_from_end(&text[start..]) else {
+                let Some(mut rest) = last.strip_from_end(&text[start..], work) else {
                     return false;
                 };
                 for segment in middle {
@@ -164,76 +160,58 @@ impl Segment {
         }
     }
 
-    /// What a comparison at a known place costs at most.
-    fn compare_cost(&self) -> usize {
-        if self.wild {
-            self.bytes.len()
-        } else {
-            self.bytes.len() / 16
-        }
-    }
-
     /// How many bytes of the text's start it covers.
-    fn prefix_of(&self, text: &[u8]) -> Option<usize> {
+    fn prefix_of(&self, text: &[u8], work: &Work) -> Option<usize> {
         if !self.wild {
+            work.spend(self.bytes.len() / 16);
             return text.starts_with(&self.bytes).then_some(self.bytes.len());
         }
         let mut at = 0;
-        for &byte in &self.bytes {
-            let here = *text.get(at)?;
-            if byte == WILD {
+        let fits = self.bytes.iter().all(|&byte| {
+            let fits = text.get(at).is_some_and(|here| byte == WILD || byte == *here);
+            at += 1;
+            while byte == WILD && text.get(at).is_some_and(|b| is_continuation(*b)) {
                 at += 1;
-                while text.get(at).is_some_and(|b| is_continuation(*b)) {
-                    at += 1;
-                }
-            } else if byte == here {
-                at += 1;
-            } else {
-                return None;
             }
-        }
-        Some(at)
+            fits
+        });
+        work.spend(at);
+        fits.then_some(at)
     }
 
     /// The text without its end, where it ends so.
-    fn strip_from_end<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+    fn strip_from_end<'t>(&self, text: &'t [u8], work: &Work) -> Option<&'t [u8]> {
         if !self.wild {
+            work.spend(self.bytes.len() / 16);
             return text.strip_suffix(&*self.bytes);
         }
         let mut end = text.len();
-        for &byte in self.bytes.iter().rev() {
-            if end == 0 {
-                return None;
+        let fits = self.bytes.iter().rev().all(|&byte| {
+            let Some(before) = end.checked_sub(1) else { return false };
+            end = before;
+            while byte == WILD && end > 0 && is_continuation(text[end]) {
+                end -= 1;
             }
-            end -= 1;
-            if byte == WILD {
-                while end > 0 && is_continuation(text[end]) {
-                    end -= 1;
-                }
-            } else if byte != text[end] {
-                return None;
-            }
-        }
-        Some(&text[..end])
+            byte == WILD || byte == text[end]
+        });
+        work.spend(text.len() - end);
+        fits.then_some(&text[..end])
     }
 
     /// Where its first occurrence ends.
     fn find_end(&self, text: &[u8], work: &Work) -> Option<usize> {
         if !self.wild {
-            let found = memmem::find(text, &self.bytes);
-            work.spend(found.unwrap_or(text.len()) + CALL);
-            return found.map(|at| at + self.bytes.len());
+            return find(text, &self.bytes, work).map(|at| at + self.bytes.len());
         }
         let longest = self.longest_literal();
         if !longest.is_empty() {
-            let found = memmem::find(text, longest);
-            work.spend(found.unwrap_or(text.len()) + CALL);
-            found?;
+            find(text, longest, work)?;
         }
         let text = std::str::from_utf8(text).unwrap_or_default();
-        let chars = Symbols::new(&self.bytes);
-        work.spend(text.len() * chars.words + chars.words * 128);
-        chars.find_end(text)
+        let symbols = Symbols::new(&self.bytes);
+        let found = symbols.find_end(text);
+        work.spend(symbols.words * (found.unwrap_or(text.len()) + 128));
+        found
     }
 
     fn longest_literal(&self) -> &[u8] {
@@ -242,6 +220,14 @@ impl Segment {
             .max_by_key(|run| run.len())
             .unwrap_or_default()
     }
+}
+
+/// Looks for literal bytes. One byte is found about sixteen times as fast as more.
+fn find(text: &[u8], literal: &[u8], work: &Work) -> Option<usize> {
+    let found = memmem::find(text, literal);
+    let looked_at = found.unwrap_or(text.len());
+    work.spend(CALL + if literal.len() == 1 { looked_at / 16 } else { looked_at });
+    found
 }
 
 fn is_continuation(byte: u8) -> bool {
