@@ -61,14 +61,15 @@ pub(crate) struct Move {
     pub(crate) parked: Option<String>,
 }
 
-/// Locks the live cursors that nobody else has locked and that are not parked.
-pub(crate) async fn lock_live(tx: &mut TenantTx) -> Result<Vec<Checkpoint>, ReadError> {
+/// Locks the live cursors, or those of builds under way, that nobody else has locked and that are not parked.
+pub(crate) async fn lock_free(tx: &mut TenantTx, live: bool) -> Result<Vec<Checkpoint>, ReadError> {
     let rows = sqlx::query(
         "select projection, build, version, position, state, effects_after, false as parked
-         from projection_checkpoint where tenant_id = $1 and state = 'live' and parked_at is null
+         from projection_checkpoint where tenant_id = $1 and state = $2 and parked_at is null
          order by projection for update skip locked",
     )
     .bind(tx.tenant().uuid())
+    .bind(if live { "live" } else { "building" })
     .fetch_all(&mut **tx)
     .await?;
     rows.iter().map(checkpoint).collect()
@@ -192,24 +193,34 @@ pub(crate) async fn begin_builds(
     Ok(begun)
 }
 
+/// A build beside the live one.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) projection: String,
+    pub(crate) build: i32,
+    pub(crate) version: u32,
+    /// To be deleted, rather than under way.
+    pub(crate) retired: bool,
+}
+
 /// The builds of a tenant beside the live ones: under way and not parked, or to be deleted.
-pub(crate) async fn side_builds(pool: &PgPool, tenant: TenantId) -> Result<Vec<(String, i32, u32, bool)>, ReadError> {
+pub(crate) async fn side_builds(pool: &PgPool, tenant: TenantId) -> Result<Vec<Side>, ReadError> {
     let rows = sqlx::query(
         "select projection, build, version, state = 'retired' as retired from projection_checkpoint
          where tenant_id = $1 and (state = 'retired' or state = 'building' and parked_at is null)
-         order by state desc, projection, build",
+         order by projection, build",
     )
     .bind(tenant.uuid())
     .fetch_all(pool)
     .await?;
     rows.iter()
         .map(|row| {
-            Ok((
-                row.try_get("projection")?,
-                row.try_get("build")?,
-                row.small_count("version")?,
-                row.try_get("retired")?,
-            ))
+            Ok(Side {
+                projection: row.try_get("projection")?,
+                build: row.try_get("build")?,
+                version: row.small_count("version")?,
+                retired: row.try_get("retired")?,
+            })
         })
         .collect()
 }

@@ -198,7 +198,7 @@ pub async fn used_by(tx: &mut TenantTx, collection: CollectionId) -> Result<Usag
         .into_iter()
         .filter_map(|rule| {
             let by_name = rule.definition.collections.contains(&name);
-            (by_name || rule.definition.collections.contains(&id)).then(|| (rule.id, rule.definition.name, by_name))
+            (by_name || rule.definition.collections.contains(&id)).then_some((rule.id, rule.definition.name, by_name))
         })
         .collect();
     Ok(Usage { policies, rules })

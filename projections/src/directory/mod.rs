@@ -11,8 +11,8 @@ mod tenant;
 mod users;
 
 pub use people::{
-    Link, PersonView, accounts_of_user, accounts_on, canonical, canonical_of_user, person, person_by_account,
-    persons_of_user,
+    Link, PersonView, accounts_of_user, accounts_of_users, accounts_on, accounts_on_endpoints, canonical,
+    canonical_of_user, person, person_by_account, persons, persons_of_user,
 };
 pub use service_accounts::{ApiKeyView, ServiceAccountView, api_key, api_keys, service_account, service_accounts};
 pub use teams::{TeamView, members, team, teams, teams_of};

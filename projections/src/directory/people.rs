@@ -165,6 +165,59 @@ pub async fn accounts_of_user(tx: &mut TenantTx, user: UserId) -> Result<Vec<Per
     rows.iter().map(view).collect()
 }
 
+/// Those of these persons that are known from an endpoint, in no particular order.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn persons(tx: &mut TenantTx, persons: &[PersonId]) -> Result<Vec<PersonView>, ReadError> {
+    let rows = sqlx::query(
+        "select person_id, account, endpoint_id, seen_at, user_id, user_person_id, linked_by, linked_at, erased_at
+         from directory_person where tenant_id = $1 and build = live_build('directory') and person_id = any($2)",
+    )
+    .bind(tenant(tx))
+    .bind(uuids(persons))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(view).collect()
+}
+
+/// The endpoint accounts that are linked to each of these users, in the order they were seen.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn accounts_of_users(tx: &mut TenantTx, users: &[UserId]) -> Result<Vec<PersonView>, ReadError> {
+    let rows = sqlx::query(
+        "select person_id, account, endpoint_id, seen_at, user_id, user_person_id, linked_by, linked_at, erased_at
+         from directory_person where tenant_id = $1 and build = live_build('directory') and user_id = any($2)
+         order by seen_at, person_id",
+    )
+    .bind(tenant(tx))
+    .bind(uuids(users))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(view).collect()
+}
+
+/// The accounts that were first seen on each of these endpoints, at most 200 of an endpoint.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn accounts_on_endpoints(tx: &mut TenantTx, endpoints: &[EndpointId]) -> Result<Vec<PersonView>, ReadError> {
+    let rows = sqlx::query(
+        "select p.person_id, p.account, p.endpoint_id, p.seen_at, p.user_id, p.user_person_id, p.linked_by, p.linked_at,
+           p.erased_at
+         from unnest($2::uuid[]) as e (endpoint_id) cross join lateral (
+           select * from directory_person d
+           where d.tenant_id = $1 and d.build = live_build('directory') and d.endpoint_id = e.endpoint_id
+           order by d.seen_at, d.person_id limit 200) p",
+    )
+    .bind(tenant(tx))
+    .bind(uuids(endpoints))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(view).collect()
+}
+
 /// The accounts that were first seen on an endpoint, at most 200.
 ///
 /// # Errors

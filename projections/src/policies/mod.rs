@@ -10,7 +10,8 @@ pub(crate) use reducer::collection_refs;
 
 pub use reader::{
     CurrentPolicy, PolicyFilter, PolicySort, PolicyView, RevisionChange, RevisionState, RevisionView, Staged, count,
-    counts_by_status, current, ever_monitored, find, find_many, list, revision, revisions, using_collection,
+    counts_by_status, current, ever_monitored, find, find_many, list, monitored, revision, revisions,
+    revisions_by_number, using_collection,
 };
 
 use crate::{Delta, Projection};

@@ -440,6 +440,51 @@ pub async fn revision(tx: &mut TenantTx, policy: PolicyId, number: u32) -> Resul
     row.as_ref().map(revision_view).transpose()
 }
 
+/// Those of these revisions that exist, in no particular order.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn revisions_by_number(
+    tx: &mut TenantTx,
+    revisions: &[(PolicyId, u32)],
+) -> Result<Vec<RevisionView>, ReadError> {
+    let (policies, numbers): (Vec<Uuid>, Vec<i32>) = revisions
+        .iter()
+        .map(|(policy, number)| (policy.uuid(), small(*number)))
+        .unzip();
+    let rows = sqlx::query(
+        "select r.policy_id, r.revision, r.change, r.rolled_back_to, r.document, r.reason, r.author, r.at, r.position,
+           r.groups, r.promoted_at, r.withdrawn_at, p.revision as current, p.staged_revision as staged
+         from unnest($2::uuid[], $3::int[]) as w (policy_id, revision)
+           join policy_revision r on r.tenant_id = $1 and r.build = live_build('policies')
+             and r.policy_id = w.policy_id and r.revision = w.revision
+           join policy p on p.tenant_id = r.tenant_id and p.build = r.build and p.policy_id = r.policy_id",
+    )
+    .bind(tenant(tx))
+    .bind(policies)
+    .bind(numbers)
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(revision_view).collect()
+}
+
+/// Those of the policies of which some revision was in a monitoring status: a fact for lint.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn monitored(tx: &mut TenantTx, policies: &[PolicyId]) -> Result<Vec<PolicyId>, ReadError> {
+    let rows = sqlx::query(
+        "select distinct policy_id from policy_revision
+         where tenant_id = $1 and build = live_build('policies') and policy_id = any($2)
+           and status in ('monitor', 'monitor_and_notify')",
+    )
+    .bind(tenant(tx))
+    .bind(uuids(policies))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(|row| row.id("policy_id")).collect()
+}
+
 fn revision_view(row: &PgRow) -> Result<RevisionView, ReadError> {
     let number = row.small_count("revision")?;
     let withdrawn_at = row.at_or_null("withdrawn_at")?;

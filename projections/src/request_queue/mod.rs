@@ -9,8 +9,8 @@ mod row;
 mod store;
 
 pub use reader::{
-    Filter, Routed, Sort, counts, find, find_live_by_digest, find_many, find_open_by_digest, list, live_of_endpoint,
-    live_of_people,
+    Filter, Routed, Seer, Sort, counts, find, find_live_by_digest, find_many, find_open_by_digest, list,
+    live_of_endpoint, live_of_people,
 };
 pub use reducer::RequestQueue;
 pub use row::{Counts, Decision, Escalation, Grant, LiveRequest, QueuedRequest};

@@ -39,8 +39,21 @@ pub struct Filter {
     pub submitted_until: Option<Timestamp>,
     /// Open, and asked of this approver by now.
     pub routed_to: Option<Routed>,
+    /// Only what this reader may see: their own, and what names them as an approver.
+    pub seen_by: Option<Seer>,
     /// Words of path, command line, account, machine and justification; `set*` for a beginning.
     pub search: Option<String>,
+}
+
+/// Someone who may not read every request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seer {
+    /// The user, whose own requests are seen.
+    pub user: Option<UserId>,
+    /// The people that this user is.
+    pub people: Vec<PersonId>,
+    /// The user's id and the ids of their teams, where they may decide at all; else empty.
+    pub approver: Vec<Uuid>,
 }
 
 /// Someone who decides.
@@ -92,6 +105,8 @@ macro_rules! list {
                    join request_term t on t.tenant_id = $1 and t.build = live_build('request_queue')
                      and t.term ~>=~ w.least and t.term ~<=~ w.greatest
                  group by t.request_id having count(distinct w.n) = cardinality($15)))
+               and (not $20 or q.person_id = any($21::uuid[]) or q.user_id = $22::uuid
+                 or q.primary_ids && $23::uuid[] or q.secondary_ids && $23)
                and ($17::text is null or (",
             $key,
             ", q.submitted_position) ",
@@ -139,6 +154,7 @@ pub async fn list(
     let (first, second) = checked(sort, page.key::<(String, u64)>()?)?;
     let search = Search::parse(filter.search.as_deref());
     let routed = filter.routed_to.clone().unwrap_or_default();
+    let seer = filter.seen_by.clone().unwrap_or_default();
     let rows = sqlx::query(sql)
         .bind(tx.tenant().uuid())
         .bind(filter.statuses.iter().map(|s| s.as_str()).collect::<Vec<_>>())
@@ -159,6 +175,10 @@ pub async fn list(
         .bind(first)
         .bind(second)
         .bind(page.fetch())
+        .bind(filter.seen_by.is_some())
+        .bind(uuids(&seer.people))
+        .bind(seer.user.map(UserId::uuid))
+        .bind(seer.approver)
         .fetch_all(&mut **tx)
         .await?;
     let requests = with_decisions(tx, &rows).await?;

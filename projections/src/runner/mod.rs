@@ -213,7 +213,7 @@ impl Runner {
     /// One step on a tenant: a batch of the live builds, else of a build under way, else the deletion of one that is no
     /// longer wanted. Returns whether there may be more to do.
     async fn work(&self, tenant: TenantId) -> Result<bool, RunError> {
-        let (outcome, found) = step::live(&self.store, &self.registry, tenant, self.options.batch).await?;
+        let (outcome, found) = step::together(&self.store, &self.registry, tenant, true, self.options.batch).await?;
         match outcome {
             Outcome::Moved { more } => {
                 self.progress.tell(tenant);
@@ -222,15 +222,7 @@ impl Runner {
                 }
             }
             Outcome::Failed { builds, events, error } => {
-                for build in &builds {
-                    self.alone(
-                        tenant,
-                        build,
-                        if builds.len() > 1 { events } else { events / 2 },
-                        &error,
-                    )
-                    .await?;
-                }
+                self.each_alone(tenant, &builds, events, &error).await?;
                 self.progress.tell(tenant);
                 return Ok(true);
             }
@@ -241,6 +233,21 @@ impl Runner {
             return Ok(true);
         }
         self.side_work(tenant).await
+    }
+
+    /// After a batch failed for builds together: with one of them alone it need not be tried once more as it was.
+    async fn each_alone(
+        &self,
+        tenant: TenantId,
+        builds: &[(String, i32)],
+        events: u32,
+        error: &str,
+    ) -> Result<(), RunError> {
+        let events = if builds.len() > 1 { events } else { events / 2 };
+        for build in builds {
+            self.alone(tenant, build, events, error).await?;
+        }
+        Ok(())
     }
 
     /// Takes a build further by itself after a batch failed, in smaller and smaller steps; parks it in front of the
@@ -269,35 +276,39 @@ impl Runner {
 
     /// Builds that are under way, and those to be deleted.
     async fn side_work(&self, tenant: TenantId) -> Result<bool, RunError> {
-        for (projection, build, version, retired) in checkpoint::side_builds(self.store.pool(), tenant).await? {
-            let Some(known) = self.registry.find(&projection) else {
-                continue;
-            };
-            if retired {
-                rebuild::clear(self.store.pool(), tenant, known, build).await?;
+        let sides = checkpoint::side_builds(self.store.pool(), tenant).await?;
+        for side in &sides {
+            if let (true, Some(projection)) = (side.retired, self.registry.find(&side.projection)) {
+                rebuild::clear(self.store.pool(), tenant, projection, side.build).await?;
                 return Ok(true);
             }
-            if known.version() != version {
-                continue;
-            }
-            let this = (projection.as_str(), build);
-            match step::one(&self.store, &self.registry, tenant, this, self.options.batch).await? {
-                Outcome::Moved { more: true } => return Ok(true),
-                Outcome::Moved { more: false } | Outcome::Idle => {
-                    if step::flip(&self.store, &self.registry, tenant, this, self.options.batch).await? {
-                        self.progress.tell(tenant);
-                        return Ok(true);
-                    }
-                }
-                Outcome::Failed { builds, events, error } => {
-                    for build in &builds {
-                        self.alone(tenant, build, events / 2, &error).await?;
-                    }
-                    return Ok(true);
-                }
-            }
         }
-        Ok(false)
+        let ours: Vec<_> = sides
+            .iter()
+            .filter(|s| self.registry.has(&s.projection, s.version))
+            .collect();
+        if ours.is_empty() {
+            return Ok(false);
+        }
+        let (outcome, _) = step::together(&self.store, &self.registry, tenant, false, self.options.batch).await?;
+        let moved = match outcome {
+            Outcome::Moved { more: true } => return Ok(true),
+            Outcome::Moved { more: false } => true,
+            Outcome::Idle => false,
+            Outcome::Failed { builds, events, error } => {
+                self.each_alone(tenant, &builds, events, &error).await?;
+                return Ok(true);
+            }
+        };
+        let mut flipped = false;
+        for side in ours {
+            let build = (side.projection.as_str(), side.build);
+            flipped |= step::flip(&self.store, &self.registry, tenant, build, self.options.batch).await?;
+        }
+        if flipped {
+            self.progress.tell(tenant);
+        }
+        Ok(moved || flipped)
     }
 
     /// Begins to build read models anew, beside the ones that are read meanwhile; for one tenant or for all. The work is

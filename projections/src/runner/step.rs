@@ -32,15 +32,17 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Takes the live cursors of a tenant one batch further: those that are furthest behind.
-pub(crate) async fn live(
+/// Takes the live cursors of a tenant, or those of builds under way, one batch further: those that are furthest behind.
+/// Also returns how many there were.
+pub(crate) async fn together(
     store: &Store,
     registry: &Registry,
     tenant: TenantId,
+    live: bool,
     limit: u32,
 ) -> Result<(Outcome, usize), RunError> {
     let mut tx = TenantTx::begin(store.pool(), tenant).await?;
-    let mut cursors = checkpoint::lock_live(&mut tx).await?;
+    let mut cursors = checkpoint::lock_free(&mut tx, live).await?;
     cursors.retain(|cursor| registry.has(&cursor.projection, cursor.version));
     let found = cursors.len();
     let Some(behind) = cursors.iter().map(|cursor| cursor.position).min() else {

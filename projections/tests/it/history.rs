@@ -1,0 +1,850 @@
+//! A tenant's life by chance: random commands of every kind on real aggregates, in any order, many of them refused.
+//! The same seed gives the same choices.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use eventstore::ExecuteError;
+use formats::{
+    ApprovalRuleId, CollectionId, DeploymentGroupId, EndpointId, PersonId, PolicyId, ServiceAccountId, TeamId, UserId,
+};
+use model::{
+    Noun, Role, Scope,
+    activity::{ActionRecorded, Activity, ActivityCommand},
+    approval_rule::{ApprovalRules, ApprovalRulesCommand, RuleDefinition, RuleFacts},
+    collection::{Collection, CollectionCommand},
+    deployment::{DeploymentGroup, DeploymentGroupCommand},
+    endpoint::{Endpoint, EndpointCommand, Machine},
+    person::{Person, PersonCommand},
+    policy::{Policy, PolicyCommand, SaveFacts},
+    request::{Approver, By, CancelCause, Flag, Narrowing, PolicyRef, Request, RequestCommand, Submission, Windows},
+    roles::{Roles, RolesCommand},
+    service_account::{ServiceAccount, ServiceAccountCommand},
+    team::{Team, TeamCommand},
+    tenant::{Settings, Tenant, TenantCommand},
+    user::{User, UserCommand},
+};
+use policy_engine::{CollectionKind, Os, PolicyDocument, PolicyStatus};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::world::{World, details, facts};
+
+/// SplitMix64.
+pub struct Chance(u64);
+
+impl Chance {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 to below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub fn small(&mut self, n: u32) -> u32 {
+        u32::try_from(self.below(u64::from(n))).unwrap()
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        if from.is_empty() {
+            None
+        } else {
+            Some(from[usize::try_from(self.below(from.len() as u64)).unwrap()].clone())
+        }
+    }
+
+    fn word(&mut self) -> &'static str {
+        const WORDS: [&str; 12] = [
+            "alpha", "Bravo", "chärlie", "delta", "Echo", "foxtrot", "golf", "hotel", "India", "日本", "kilo", "Lima-2",
+        ];
+        WORDS[usize::try_from(self.below(12)).unwrap()]
+    }
+
+    fn text(&mut self) -> String {
+        let n = 1 + self.below(5);
+        (0..n).map(|_| self.word()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+pub struct History<'w> {
+    world: &'w World,
+    pub chance: Chance,
+    n: u64,
+    users: Vec<(UserId, PersonId)>,
+    people: Vec<PersonId>,
+    teams: Vec<TeamId>,
+    groups: Vec<DeploymentGroupId>,
+    tokens: Vec<(DeploymentGroupId, formats::RegistrationTokenId)>,
+    endpoints: Vec<EndpointId>,
+    seqs: BTreeMap<EndpointId, u64>,
+    collections: Vec<(CollectionId, String, CollectionKind)>,
+    policies: Vec<PolicyId>,
+    rules: Vec<ApprovalRuleId>,
+    accounts: Vec<ServiceAccountId>,
+    keys: Vec<(ServiceAccountId, formats::ApiKeyId)>,
+    requests: Vec<Submission>,
+}
+
+impl<'w> History<'w> {
+    pub const fn new(world: &'w World, seed: u64) -> Self {
+        Self {
+            world,
+            chance: Chance::new(seed),
+            n: 0,
+            users: Vec::new(),
+            people: Vec::new(),
+            teams: Vec::new(),
+            groups: Vec::new(),
+            tokens: Vec::new(),
+            endpoints: Vec::new(),
+            seqs: BTreeMap::new(),
+            collections: Vec::new(),
+            policies: Vec::new(),
+            rules: Vec::new(),
+            accounts: Vec::new(),
+            keys: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    /// Sends a command; rules of the domain may refuse it.
+    async fn run<A: Noun>(&self, stream: Uuid, command: A::Command) -> bool {
+        match self.world.run::<A>(stream, command).await {
+            Ok(_) => true,
+            Err(ExecuteError::Refused(_) | ExecuteError::ClaimTaken { .. } | ExecuteError::Conflict) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn name(&mut self) -> String {
+        self.n += 1;
+        format!("{} {}", self.chance.text(), self.n)
+    }
+
+    /// One random command.
+    pub async fn step(&mut self) {
+        let minutes = self.chance.below(8);
+        self.world.clock.advance(Duration::from_millis(1 + minutes * 60_000));
+        match self.chance.below(32) {
+            0 | 1 => self.user().await,
+            2 => self.roles().await,
+            3 => self.team().await,
+            4 => self.account().await,
+            5 => self.group().await,
+            6 | 7 => self.endpoint().await,
+            8 | 9 => self.person().await,
+            10 => self.collection().await,
+            11..=14 => self.policy().await,
+            15 => self.rule().await,
+            16 => self.tenant().await,
+            17..=20 => self.submit().await,
+            21..=28 => self.request().await,
+            _ => self.actions().await,
+        }
+    }
+
+    async fn user(&mut self) {
+        if self.users.len() < 4 || self.chance.one_in(4) {
+            let (user, person) = (self.world.id::<UserId>(), self.world.id::<PersonId>());
+            let name = self.name();
+            let email = format!("user-{}@example.test", self.n);
+            let command = UserCommand::CreateUser {
+                user,
+                person,
+                email,
+                name,
+                source: "demo".into(),
+            };
+            if self.run::<User>(user.uuid(), command).await {
+                self.users.push((user, person));
+            }
+            return;
+        }
+        let Some((user, _)) = self.chance.pick(&self.users) else {
+            return;
+        };
+        let until = self.world.now() + Duration::from_secs(900);
+        let command = match self.chance.below(10) {
+            0 => UserCommand::ChangeUser {
+                email: format!("changed-{}@example.test", self.chance.below(20)),
+                name: self.name(),
+            },
+            1 => UserCommand::DisableUser {
+                is_owner: false,
+                reason: self.chance.text(),
+            },
+            2 | 3 => UserCommand::EnableUser,
+            4 => UserCommand::EnrolMfa { method: "totp".into() },
+            5 => UserCommand::RemoveMfa { method: "totp".into() },
+            6 => UserCommand::LockChannel {
+                channel: "decide".into(),
+                until,
+            },
+            7 => UserCommand::VerifyCode {
+                endpoint: self.chance.pick(&self.endpoints).unwrap_or_default(),
+                requester: self.chance.pick(&self.people).unwrap_or_default(),
+                request: self.chance.pick(&self.requests).map(|s| s.request),
+                other_user: self.chance.one_in(2),
+            },
+            8 => UserCommand::SignIn {
+                method: "password+totp".into(),
+            },
+            _ => UserCommand::ChangePassword { how: "reset".into() },
+        };
+        self.run::<User>(user.uuid(), command).await;
+    }
+
+    async fn roles(&mut self) {
+        let Some((user, _)) = self.chance.pick(&self.users) else {
+            return;
+        };
+        let roles = self
+            .chance
+            .pick(&Role::ALL)
+            .into_iter()
+            .chain(self.chance.pick(&Role::ALL))
+            .collect();
+        let command = RolesCommand::AssignRoles { user, roles, by: None };
+        self.run::<Roles>(self.world.tenant.uuid(), command).await;
+    }
+
+    fn some_users(&mut self) -> Vec<UserId> {
+        let n = self.chance.below(4);
+        (0..n)
+            .filter_map(|_| self.chance.pick(&self.users))
+            .map(|(user, _)| user)
+            .collect()
+    }
+
+    async fn team(&mut self) {
+        if self.teams.len() < 2 || self.chance.one_in(5) {
+            let team: TeamId = self.world.id();
+            let command = TeamCommand::CreateTeam {
+                team,
+                name: self.name(),
+                members: self.some_users(),
+            };
+            if self.run::<Team>(team.uuid(), command).await {
+                self.teams.push(team);
+            }
+            return;
+        }
+        let Some(team) = self.chance.pick(&self.teams) else {
+            return;
+        };
+        let command = match self.chance.below(8) {
+            0 => TeamCommand::DeleteTeam { used_by: Vec::new() },
+            1 | 2 => TeamCommand::ChangeTeam {
+                name: Some(self.name()),
+                members: Some(self.some_users()),
+            },
+            _ => TeamCommand::ChangeMembers {
+                add: self.some_users(),
+                remove: self.some_users(),
+            },
+        };
+        self.run::<Team>(team.uuid(), command).await;
+    }
+
+    async fn account(&mut self) {
+        if self.accounts.is_empty() || self.chance.one_in(5) {
+            let account: ServiceAccountId = self.world.id();
+            let scopes = vec![Scope::AuditRead, Scope::FleetRead];
+            let command = ServiceAccountCommand::CreateServiceAccount {
+                account,
+                name: self.name(),
+                scopes,
+            };
+            if self.run::<ServiceAccount>(account.uuid(), command).await {
+                self.accounts.push(account);
+            }
+            return;
+        }
+        let Some(mut account) = self.chance.pick(&self.accounts) else {
+            return;
+        };
+        let command = match self.chance.below(6) {
+            0 => ServiceAccountCommand::DeleteServiceAccount,
+            1 | 2 => {
+                let Some((of, key)) = self.chance.pick(&self.keys) else {
+                    return;
+                };
+                account = of;
+                ServiceAccountCommand::RevokeApiKey { key }
+            }
+            _ => {
+                let key = self.world.id();
+                self.keys.push((account, key));
+                let at = self.world.now();
+                ServiceAccountCommand::IssueApiKey {
+                    at,
+                    key,
+                    scopes: vec![Scope::AuditRead],
+                    expires_at: None,
+                }
+            }
+        };
+        self.run::<ServiceAccount>(account.uuid(), command).await;
+    }
+
+    async fn group(&mut self) {
+        if self.groups.len() < 2 || self.chance.one_in(6) {
+            let group: DeploymentGroupId = self.world.id();
+            let command = DeploymentGroupCommand::CreateDeploymentGroup {
+                group,
+                name: self.name(),
+            };
+            if self.run::<DeploymentGroup>(group.uuid(), command).await {
+                self.groups.push(group);
+            }
+            return;
+        }
+        let Some(mut group) = self.chance.pick(&self.groups) else {
+            return;
+        };
+        let at = self.world.now();
+        let command = match self.chance.below(8) {
+            0 => DeploymentGroupCommand::RenameDeploymentGroup { name: self.name() },
+            1 if self.groups.len() > 3 => DeploymentGroupCommand::DeleteDeploymentGroup { endpoints: 0 },
+            2 => DeploymentGroupCommand::ConfirmSnapshot {
+                version: self.chance.below(500),
+            },
+            3 => {
+                let Some((of, token)) = self.chance.pick(&self.tokens) else {
+                    return;
+                };
+                group = of;
+                DeploymentGroupCommand::RevokeRegistrationToken { token }
+            }
+            _ => {
+                let token = self.world.id();
+                self.tokens.push((group, token));
+                let max_uses = self.chance.one_in(2).then_some(5);
+                DeploymentGroupCommand::IssueRegistrationToken {
+                    at,
+                    token,
+                    expires_at: None,
+                    max_uses,
+                }
+            }
+        };
+        self.run::<DeploymentGroup>(group.uuid(), command).await;
+    }
+
+    async fn endpoint(&mut self) {
+        if self.endpoints.len() < 3 || self.chance.one_in(6) {
+            let Some((group, token)) = self.chance.pick(&self.tokens) else {
+                return;
+            };
+            let (endpoint, at) = (self.world.id::<EndpointId>(), self.world.now());
+            let used = DeploymentGroupCommand::UseRegistrationToken { at, token, endpoint };
+            if !self.run::<DeploymentGroup>(group.uuid(), used).await {
+                return;
+            }
+            let machine = Machine {
+                name: format!("WS-{:03}", self.chance.below(100)),
+                os: self
+                    .chance
+                    .pick(&[Os::Windows, Os::Linux, Os::Macos])
+                    .unwrap_or(Os::Linux),
+                os_version: "10.0.19045".into(),
+                machine_id: self.world.uuid().to_string(),
+            };
+            let replaces = if self.chance.one_in(4) {
+                self.chance.pick(&self.endpoints)
+            } else {
+                None
+            };
+            let public_key = "A".repeat(43);
+            let command = EndpointCommand::RegisterEndpoint {
+                endpoint,
+                group,
+                token,
+                machine,
+                public_key,
+                replaces,
+            };
+            if self.run::<Endpoint>(endpoint.uuid(), command).await {
+                self.endpoints.push(endpoint);
+            }
+            return;
+        }
+        let Some(endpoint) = self.chance.pick(&self.endpoints) else {
+            return;
+        };
+        let head = self.world.store.head(self.world.tenant).await.unwrap();
+        let command = match self.chance.below(10) {
+            0 => EndpointCommand::RemoveEndpoint {
+                reason: self.chance.text(),
+            },
+            1 | 2 => EndpointCommand::MoveEndpoint {
+                group: self.chance.pick(&self.groups).unwrap_or_default(),
+            },
+            _ => EndpointCommand::ApplySnapshot {
+                epoch: 1,
+                version: 1 + self.chance.below(head),
+                applied_at: self.world.now(),
+                offered: head,
+            },
+        };
+        self.run::<Endpoint>(endpoint.uuid(), command).await;
+    }
+
+    async fn person(&mut self) {
+        if self.people.len() < 3 || self.chance.one_in(3) {
+            let person: PersonId = self.world.id();
+            self.n += 1;
+            let endpoint = self.chance.pick(&self.endpoints).unwrap_or_default();
+            let account = format!("CORP\\{}{}", self.chance.word(), self.n);
+            if self
+                .run::<Person>(
+                    person.uuid(),
+                    PersonCommand::SeeEndpointAccount {
+                        person,
+                        account,
+                        endpoint,
+                    },
+                )
+                .await
+            {
+                self.people.push(person);
+            }
+            return;
+        }
+        let Some(person) = self.chance.pick(&self.people) else {
+            return;
+        };
+        let command = match self.chance.below(8) {
+            0 => {
+                self.world
+                    .store
+                    .vault()
+                    .erase_person(self.world.tenant, person)
+                    .await
+                    .unwrap();
+                PersonCommand::ErasePerson
+            }
+            1 | 2 => PersonCommand::UnlinkEndpointAccount,
+            _ => {
+                let Some((user, user_person)) = self.chance.pick(&self.users) else {
+                    return;
+                };
+                PersonCommand::LinkEndpointAccount {
+                    user,
+                    user_person,
+                    by: "admin".into(),
+                }
+            }
+        };
+        self.run::<Person>(person.uuid(), command).await;
+    }
+
+    async fn collection(&mut self) {
+        if self.collections.len() < 2 || self.chance.one_in(3) {
+            let collection: CollectionId = self.world.id();
+            let (kind, member) = self
+                .chance
+                .pick(&[
+                    (CollectionKind::Users, "user:CORP\\a*"),
+                    (CollectionKind::Machines, "machine:WS-0*"),
+                    (CollectionKind::Applications, "path:/opt/*"),
+                ])
+                .unwrap();
+            self.n += 1;
+            let name = format!("collection-{}", self.n);
+            let command = CollectionCommand::CreateCollection {
+                collection,
+                kind,
+                name: name.clone(),
+                members: vec![member.to_owned()],
+            };
+            if self.run::<Collection>(collection.uuid(), command).await {
+                self.collections.push((collection, name, kind));
+            }
+            return;
+        }
+        let Some((collection, _, kind)) = self.chance.pick(&self.collections) else {
+            return;
+        };
+        let member = match kind {
+            CollectionKind::Users => format!("user:{}*", self.chance.word()),
+            CollectionKind::Machines => format!("machine:{}*", self.chance.word()),
+            CollectionKind::Applications => format!("path:/opt/{}/*", self.chance.word()),
+        };
+        let command = if self.chance.one_in(8) {
+            CollectionCommand::DeleteCollection { used_by: Vec::new() }
+        } else {
+            CollectionCommand::ChangeCollection {
+                name: None,
+                members: Some(vec![member]),
+                named_by: Vec::new(),
+            }
+        };
+        self.run::<Collection>(collection.uuid(), command).await;
+    }
+
+    fn document(&mut self) -> PolicyDocument {
+        let status = self.chance.pick(&PolicyStatus::ALL).unwrap();
+        let of = |kind: CollectionKind, all: &[(CollectionId, String, CollectionKind)]| {
+            all.iter()
+                .filter(|(.., k)| *k == kind)
+                .map(|(_, name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
+        let machines = self.chance.pick(&of(CollectionKind::Machines, &self.collections));
+        let machines = machines
+            .filter(|_| self.chance.one_in(2))
+            .map_or("*".to_owned(), |name| format!("collection:{name}"));
+        let controls = self
+            .chance
+            .pick(&[json!(["approval"]), json!(["mfa", "justification"]), json!(["deny"])])
+            .unwrap();
+        serde_json::from_value(json!({
+            "name": self.name(),
+            "type": "privilege_elevation",
+            "status": status.as_str(),
+            "controls": controls,
+            "users": ["*"],
+            "machines": [machines],
+            "applications": [format!("path:/opt/{}/*", self.chance.word())],
+            "riskLevel": self.chance.below(101),
+        }))
+        .unwrap()
+    }
+
+    async fn policy(&mut self) {
+        let collections = self
+            .collections
+            .iter()
+            .flat_map(|(id, name, kind)| {
+                let collection = policy_engine::Collection {
+                    kind: *kind,
+                    members: Vec::new(),
+                };
+                [(name.clone(), collection.clone()), (id.to_string(), collection)]
+            })
+            .collect();
+        let facts = SaveFacts {
+            collections,
+            is_owner: true,
+        };
+        let reason = self.chance.text();
+        let document = Box::new(self.document());
+        if self.policies.len() < 14 || self.chance.one_in(8) {
+            let policy: PolicyId = self.world.id();
+            let copied_from = self.chance.pick(&self.policies).filter(|_| self.chance.one_in(3));
+            let command = PolicyCommand::CreatePolicy {
+                policy,
+                document,
+                reason,
+                copied_from,
+                facts,
+            };
+            if self.run::<Policy>(policy.uuid(), command).await {
+                self.policies.push(policy);
+            }
+            return;
+        }
+        let Some(policy) = self.chance.pick(&self.policies) else {
+            return;
+        };
+        let expected = None;
+        let command = match self.chance.below(14) {
+            0 => PolicyCommand::DeletePolicy { reason },
+            1 | 2 => PolicyCommand::RollbackPolicy {
+                to: 1 + self.chance.small(3),
+                reason,
+                expected,
+                facts,
+            },
+            3..=5 => {
+                let status = self.chance.pick(&PolicyStatus::ALL).unwrap();
+                PolicyCommand::SetPolicyStatus {
+                    status,
+                    reason,
+                    expected,
+                    facts,
+                }
+            }
+            6..=8 => {
+                let groups = (0..2).filter_map(|_| self.chance.pick(&self.groups)).collect();
+                PolicyCommand::StagePolicyRevision {
+                    document,
+                    groups,
+                    reason,
+                    expected,
+                    facts,
+                }
+            }
+            9 => PolicyCommand::PromotePolicyRevision { facts },
+            10 => PolicyCommand::WithdrawPolicyRevision { reason },
+            _ => PolicyCommand::RevisePolicy {
+                document,
+                reason,
+                expected,
+                facts,
+            },
+        };
+        self.run::<Policy>(policy.uuid(), command).await;
+    }
+
+    fn approvers(&mut self) -> Vec<Approver> {
+        let mut approvers: Vec<Approver> = self.some_users().into_iter().map(Approver::User).collect();
+        approvers.extend(self.chance.pick(&self.teams).map(Approver::Team));
+        approvers.sort();
+        approvers.dedup();
+        approvers
+    }
+
+    async fn rule(&mut self) {
+        let approvers: Vec<Approver> = self
+            .users
+            .iter()
+            .map(|(user, _)| Approver::User(*user))
+            .chain(self.teams.iter().map(|team| Approver::Team(*team)))
+            .collect();
+        let collections = self.collections.iter().map(|(_, name, _)| name.clone()).collect();
+        let facts = RuleFacts {
+            collections,
+            approvers: approvers.into_iter().collect(),
+        };
+        let definition = Box::new(RuleDefinition {
+            name: self.name(),
+            types: Vec::new(),
+            collections: self
+                .chance
+                .pick(&self.collections)
+                .map(|(_, name, _)| name)
+                .into_iter()
+                .collect(),
+            risk_from: self.chance.small(50),
+            risk_to: 50 + self.chance.small(51),
+            primary: self.approvers(),
+            secondary: self.approvers(),
+            quorum: 1 + self.chance.small(2),
+            windows: Windows::default(),
+            self_approval: self.chance.one_in(3),
+        });
+        let known = self.chance.pick(&self.rules);
+        let command = match (self.chance.below(6), known) {
+            (0, Some(rule)) => {
+                self.rules.retain(|r| *r != rule);
+                ApprovalRulesCommand::DeleteApprovalRule { rule }
+            }
+            (1, Some(_)) => {
+                self.rules.rotate_left(1);
+                ApprovalRulesCommand::ReorderApprovalRules {
+                    order: self.rules.clone(),
+                }
+            }
+            (2 | 3, Some(rule)) => ApprovalRulesCommand::ChangeApprovalRule {
+                rule,
+                definition,
+                facts,
+            },
+            _ => {
+                let rule: ApprovalRuleId = self.world.id();
+                let command = ApprovalRulesCommand::CreateApprovalRule {
+                    rule,
+                    definition,
+                    facts,
+                };
+                if self.run::<ApprovalRules>(self.world.tenant.uuid(), command).await {
+                    self.rules.push(rule);
+                }
+                return;
+            }
+        };
+        self.run::<ApprovalRules>(self.world.tenant.uuid(), command).await;
+    }
+
+    async fn tenant(&mut self) {
+        let reason = self.chance.text();
+        let command = match self.chance.below(8) {
+            0 => TenantCommand::SuspendTenant { reason },
+            1..=3 => TenantCommand::ResumeTenant { reason },
+            4 => TenantCommand::RestoreLog {
+                epoch: 2 + self.chance.small(2),
+                reason,
+            },
+            _ => TenantCommand::ChangeSettings {
+                settings: Box::new(Settings {
+                    justification_min: 1 + self.chance.small(10),
+                    self_approval: self.chance.one_in(2),
+                    ..Settings::default()
+                }),
+            },
+        };
+        self.run::<Tenant>(self.world.tenant.uuid(), command).await;
+    }
+
+    async fn submit(&mut self) {
+        let (Some(person), Some((approver, _))) = (self.chance.pick(&self.people), self.chance.pick(&self.users))
+        else {
+            return;
+        };
+        let mut submission = self.world.submission(person, approver);
+        submission.user = self
+            .chance
+            .pick(&self.users)
+            .map(|(user, _)| user)
+            .filter(|_| self.chance.one_in(2));
+        submission.endpoint = self.chance.pick(&self.endpoints).unwrap_or_default();
+        submission.details = details(
+            &format!("C:\\{}\\{}.exe", self.chance.word(), self.chance.word()),
+            &self.chance.text(),
+        );
+        submission.policies = self
+            .chance
+            .pick(&self.policies)
+            .map(|id| PolicyRef { id, revision: 1 })
+            .into_iter()
+            .collect();
+        submission.risk = self.chance.small(101);
+        submission.mfa = self.chance.one_in(3);
+        submission.route.secondary = self.approvers();
+        submission.route.quorum = 1 + self.chance.small(2);
+        submission.windows.uses = Some(1 + self.chance.small(3)).filter(|_| !self.chance.one_in(4));
+        submission.windows.grant_minutes = 5 + self.chance.small(300);
+        submission.previous = self
+            .chance
+            .pick(&self.requests)
+            .map(|s| s.request)
+            .filter(|_| self.chance.one_in(4));
+        if self.chance.one_in(5) {
+            submission.flags = vec![Flag::NoApprover, Flag::UnlinkedRequester];
+        }
+        let (request, at) = (submission.request, self.world.now());
+        let command = RequestCommand::SubmitRequest {
+            at,
+            submission: Box::new(submission.clone()),
+        };
+        if self.run::<Request>(request.uuid(), command).await {
+            self.requests.push(submission);
+        }
+    }
+
+    async fn request(&mut self) {
+        // Most of the time one of the last, which is still open.
+        let recent = self
+            .requests
+            .len()
+            .saturating_sub(if self.chance.one_in(4) { 1_000 } else { 6 });
+        let Some(submission) = self.chance.pick(&self.requests[recent..]) else {
+            return;
+        };
+        let Some((user, _)) = self.chance.pick(&self.users) else {
+            return;
+        };
+        let at = self.world.now();
+        let by = if self.chance.one_in(2) {
+            By::Clock
+        } else {
+            By::User { user, permitted: true }
+        };
+        let reason = self.chance.one_in(2).then(|| self.chance.text());
+        let mut facts = facts(&submission, user, reason.as_deref());
+        facts.own = self.chance.one_in(5);
+        facts.self_approval = true;
+        let secondary_can_decide = facts.secondary_can_decide;
+        let command = match self.chance.below(14) {
+            0 => RequestCommand::RepeatRequest { at },
+            1..=4 => {
+                let uses = self.chance.one_in(3).then_some(1);
+                RequestCommand::Approve {
+                    at,
+                    facts,
+                    narrowing: Narrowing {
+                        uses,
+                        grant_minutes: None,
+                    },
+                }
+            }
+            5 => RequestCommand::Deny { at, facts },
+            6 => RequestCommand::Escalate {
+                at,
+                by,
+                reason: Some(self.chance.text()),
+                secondary_can_decide,
+            },
+            7 | 8 => RequestCommand::Expire {
+                at,
+                by,
+                secondary_can_decide,
+            },
+            9 => RequestCommand::CancelRequest {
+                at,
+                by,
+                cause: CancelCause::Withdrawn,
+                reason,
+            },
+            10 => RequestCommand::RevokeGrant {
+                at,
+                by,
+                cause: CancelCause::Administrator,
+                reason,
+            },
+            11 | 12 => RequestCommand::UseGrant { used_at: at },
+            _ => RequestCommand::ExpireGrant { at },
+        };
+        self.run::<Request>(submission.request.uuid(), command).await;
+    }
+
+    async fn actions(&mut self) {
+        let (Some(endpoint), Some(person)) = (self.chance.pick(&self.endpoints), self.chance.pick(&self.people)) else {
+            return;
+        };
+        let records = (0..1 + self.chance.below(12))
+            .map(|_| {
+                let seq = self.seqs.entry(endpoint).or_insert(0);
+                *seq += if self.chance.one_in(10) { 2 } else { 1 };
+                let seq = *seq;
+                let outcome = self
+                    .chance
+                    .pick(&["allowed", "denied", "required", "pass_through"])
+                    .unwrap();
+                let steps = if outcome == "required" {
+                    json!(["justification", "approval"])
+                } else {
+                    json!([])
+                };
+                let matched: Vec<PolicyRef> = self
+                    .chance
+                    .pick(&self.policies)
+                    .map(|id| PolicyRef { id, revision: 1 })
+                    .into_iter()
+                    .collect();
+                let action = details(&format!("/opt/{}", self.chance.word()), "-").action;
+                let grant = self
+                    .chance
+                    .pick(&self.requests)
+                    .map(|s| s.request)
+                    .filter(|_| self.chance.one_in(5));
+                let record = json!({
+                    "endpoint": endpoint, "person": person, "activity": self.world.id::<formats::ActivityId>(),
+                    "seq": seq, "at": self.world.now(), "skewMs": 17,
+                    "input": {"$personal": {"action": action, "justification": self.chance.text()}},
+                    "decision": {"outcome": outcome, "steps": steps, "matched": matched, "engine": "1"},
+                    "snapshot": {"epoch": 1, "version": 1, "sha256": "ab".repeat(32)},
+                    "grant": grant,
+                });
+                serde_json::from_value::<ActionRecorded>(record).unwrap()
+            })
+            .collect();
+        self.run::<Activity>(endpoint.uuid(), ActivityCommand::RecordActions { records })
+            .await;
+    }
+}
