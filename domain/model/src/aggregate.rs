@@ -122,6 +122,10 @@ macro_rules! events {
         impl $name {
             /// The names of all event types of this aggregate.
             pub const TYPES: &'static [&'static str] = &[$(stringify!($variant)),*];
+
+            /// The fields of each event type and their Rust types, for the JSON schemas.
+            pub const FIELDS: &'static [(&'static str, &'static [(&'static str, &'static str)])] =
+                &[$((stringify!($variant), &[$((stringify!($field), stringify!($type))),*])),*];
         }
 
         impl cqrs_es::DomainEvent for $name {

@@ -22,6 +22,26 @@ pub const EVENT_TYPES: &[(&str, &[&str])] = &[
     ("request", request::RequestEvent::TYPES),
 ];
 
+/// An event type, and its fields with their Rust types.
+pub type EventFields = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// The stream types and the fields of the events in each.
+pub const EVENT_FIELDS: &[(&str, &[EventFields])] = &[
+    ("tenant", tenant::TenantEvent::FIELDS),
+    ("person", person::PersonEvent::FIELDS),
+    ("user", user::UserEvent::FIELDS),
+    ("roles", roles::RolesEvent::FIELDS),
+    ("team", team::TeamEvent::FIELDS),
+    ("service_account", service_account::ServiceAccountEvent::FIELDS),
+    ("deployment_group", deployment::DeploymentGroupEvent::FIELDS),
+    ("endpoint", endpoint::EndpointEvent::FIELDS),
+    ("activity", activity::ActivityEvent::FIELDS),
+    ("collection", collection::CollectionEvent::FIELDS),
+    ("policy", policy::PolicyEvent::FIELDS),
+    ("approval_rules", approval_rule::ApprovalRulesEvent::FIELDS),
+    ("request", request::RequestEvent::FIELDS),
+];
+
 /// Any event of the product, read from `{"type": …, "data": …}` of a stream type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyEvent {

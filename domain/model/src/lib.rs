@@ -22,6 +22,7 @@ pub mod policy;
 pub mod request;
 pub mod role;
 pub mod roles;
+pub mod schema;
 pub mod service_account;
 pub mod team;
 pub mod tenant;
