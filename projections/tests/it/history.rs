@@ -122,11 +122,15 @@ impl<'w> History<'w> {
 
     /// Sends a command; rules of the domain may refuse it.
     async fn run<A: Noun>(&self, stream: Uuid, command: A::Command) -> bool {
-        match self.world.run::<A>(stream, command).await {
-            Ok(_) => true,
-            Err(ExecuteError::Refused(_) | ExecuteError::ClaimTaken { .. } | ExecuteError::Conflict) => false,
-            Err(error) => panic!("{error}"),
-        }
+        let Err(error) = self.world.run::<A>(stream, command).await else {
+            return true;
+        };
+        let refused = matches!(
+            error,
+            ExecuteError::Refused(_) | ExecuteError::ClaimTaken { .. } | ExecuteError::Conflict
+        );
+        assert!(refused, "{error}");
+        false
     }
 
     fn name(&mut self) -> String {
@@ -807,7 +811,7 @@ impl<'w> History<'w> {
         let (Some(endpoint), Some(person)) = (self.chance.pick(&self.endpoints), self.chance.pick(&self.people)) else {
             return;
         };
-        let records = (0..1 + self.chance.below(12))
+        let records = (0..1 + self.chance.below(25))
             .map(|_| {
                 let seq = self.seqs.entry(endpoint).or_insert(0);
                 *seq += if self.chance.one_in(10) { 2 } else { 1 };

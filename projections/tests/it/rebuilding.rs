@@ -76,7 +76,7 @@ async fn rows_built_anew_equal_those_that_grew_with_the_log() {
         if head >= next_drain {
             // Batches of every size: what a batch holds must not show in the rows.
             let batch = 1 + history.chance.small(60);
-            next_drain = head + 1 + history.chance.below(250);
+            next_drain = head + 1 + history.chance.below(400);
             Runner::new(
                 world.store.clone(),
                 Options {
@@ -324,7 +324,7 @@ async fn a_build_takes_over_from_a_live_one_that_is_parked() {
         fold_error_at: 6.into(),
         ..Faults::default()
     });
-    let runner = world.runner_of(vec![Tally::new(Arc::clone(&faults))], 100);
+    let runner = world.runner_of(vec![Tally::boxed(Arc::clone(&faults))], 100);
     runner.drain(world.tenant).await.unwrap();
     assert_eq!(world.cursor("tally").await, 5);
     faults.fold_error_at.store(0, Ordering::Relaxed);

@@ -44,14 +44,14 @@ async fn crash_between(outside: bool) -> Vec<i64> {
         outside: outside.then(|| world.store.pool().clone()),
         ..Faults::default()
     });
-    let runner = world.runner_of(vec![Tally::new(Arc::clone(&dies))], 100);
+    let runner = world.runner_of(vec![Tally::boxed(Arc::clone(&dies))], 100);
     let tenant = world.tenant;
     let process = tokio::spawn(async move { runner.drain(tenant).await });
     hanging.acquire().await.unwrap().forget();
     process.abort();
     assert!(process.await.unwrap_err().is_cancelled());
     world
-        .runner_of(vec![Tally::new(dies)], 100)
+        .runner_of(vec![Tally::boxed(dies)], 100)
         .drain(tenant)
         .await
         .unwrap();
@@ -77,7 +77,7 @@ async fn two_processes_on_one_cursor_write_each_row_once() {
     let process = |store| {
         Runner::with(
             store,
-            vec![Tally::new(Arc::clone(&faults))],
+            vec![Tally::boxed(Arc::clone(&faults))],
             Options {
                 batch: 3,
                 ..Options::default()
@@ -147,7 +147,7 @@ async fn with_a_fault(faults: Faults) -> (World, Arc<Faults>, Runner) {
     Tally::create(&world).await;
     file(&world, 40).await;
     let faults = Arc::new(faults);
-    let runner = world.runner_of(vec![Tally::new(Arc::clone(&faults)), Box::new(RequestQueue)], 100);
+    let runner = world.runner_of(vec![Tally::boxed(Arc::clone(&faults)), Box::new(RequestQueue)], 100);
     runner.drain(world.tenant).await.unwrap();
     (world, faults, runner)
 }
@@ -246,7 +246,7 @@ async fn a_database_that_is_away_for_a_moment_parks_nothing() {
     Tally::create(&world).await;
     file(&world, 5).await;
     let runner = world.runner_of(
-        vec![Tally::new(Arc::new(Faults {
+        vec![Tally::boxed(Arc::new(Faults {
             away: 2.into(),
             ..Faults::default()
         }))],

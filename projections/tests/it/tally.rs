@@ -35,7 +35,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new(faults: Arc<Faults>) -> Box<dyn Projection> {
+    pub fn boxed(faults: Arc<Faults>) -> Box<dyn Projection> {
         Box::new(Self {
             version: 1,
             streams: None,
