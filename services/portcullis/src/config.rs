@@ -143,7 +143,9 @@ impl Config {
         figment = figment
             .merge(Env::prefixed("PORTCULLIS_").ignore(&["test_postgres", "url", "ready", "config"]))
             .merge(Serialized::defaults(flags));
-        let config: Self = figment.extract().map_err(|error| anyhow::anyhow!("settings: {error}"))?;
+        let config: Self = figment
+            .extract()
+            .map_err(|error| anyhow::anyhow!("settings: {error}"))?;
         config.check()?;
         Ok(config)
     }

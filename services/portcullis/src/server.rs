@@ -35,11 +35,15 @@ pub fn master_keys(config: &Config) -> anyhow::Result<Vec<Arc<dyn MasterKey>>> {
     let present = match (&config.master_key, &config.master_key_file) {
         (Some(text), _) => LocalMasterKey::from_text(text.expose()).context("settings: master_key")?,
         (None, Some(file)) => LocalMasterKey::from_file(file).context("settings: master_key_file")?,
-        (None, None) => anyhow::bail!("settings: master_key or master_key_file is missing; `portcullis keys generate` makes one"),
+        (None, None) => {
+            anyhow::bail!("settings: master_key or master_key_file is missing; `portcullis keys generate` makes one")
+        }
     };
     let mut keys: Vec<Arc<dyn MasterKey>> = vec![Arc::new(present)];
     for older in &config.older_master_keys {
-        keys.push(Arc::new(LocalMasterKey::from_text(older.expose()).context("settings: older_master_keys")?));
+        keys.push(Arc::new(
+            LocalMasterKey::from_text(older.expose()).context("settings: older_master_keys")?,
+        ));
     }
     Ok(keys)
 }
@@ -68,7 +72,14 @@ pub async fn parts(
     let mut masters = masters.into_iter();
     let present = masters.next().context("no master key")?;
     let vault = Vault::new(pool.clone(), ambient.clone(), present, masters.collect());
-    let store = Store::new(pool.clone(), vault, ambient, Upcasters::default(), doorbell.clone(), eventstore::Options::default());
+    let store = Store::new(
+        pool.clone(),
+        vault,
+        ambient,
+        Upcasters::default(),
+        doorbell.clone(),
+        eventstore::Options::default(),
+    );
     let runner = Runner::new(store.clone(), projections::Options::default());
     let waiter = match keeps {
         Keeps::ReadModels => runner.waiter(),
@@ -79,7 +90,11 @@ pub async fn parts(
         session_hours: config.session_hours,
         ..commands::Config::default()
     };
-    Ok(Parts { app: App::new(store, waiter, settings), runner, doorbell })
+    Ok(Parts {
+        app: App::new(store, waiter, settings),
+        runner,
+        doorbell,
+    })
 }
 
 /// A pool for the server's role, waiting up to a minute for a database that is not there yet.
@@ -107,7 +122,11 @@ pub async fn pool(config: &Config) -> anyhow::Result<PgPool> {
 /// # Errors
 /// Where the database refuses to listen.
 pub async fn doorbell(config: &Config, ambient: &Ambient) -> anyhow::Result<Arc<dyn Doorbell>> {
-    Ok(Arc::new(PostgresDoorbell::start(config.database()?, ambient).await.context("doorbell")?))
+    Ok(Arc::new(
+        PostgresDoorbell::start(config.database()?, ambient)
+            .await
+            .context("doorbell")?,
+    ))
 }
 
 /// A doorbell for a single process.
@@ -125,7 +144,10 @@ pub fn notifier(config: &Config) -> anyhow::Result<Option<Notifier>> {
         .smtp_url
         .as_ref()
         .map(|url| {
-            let mail = MailConfig { smtp_url: url.expose().to_owned(), from: config.mail_from.clone() };
+            let mail = MailConfig {
+                smtp_url: url.expose().to_owned(),
+                from: config.mail_from.clone(),
+            };
             Notifier::new(&mail).context("settings")
         })
         .transpose()
@@ -145,13 +167,20 @@ pub async fn run(
     let mut roles: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
     let notifier = notifier(config)?;
     let doors = doors(config, parts, notifier.is_some(), &stop)?;
-    let router = if config.roles.contains(&Role::Api) { api::router(doors) } else { api::probes(doors) };
+    let router = if config.roles.contains(&Role::Api) {
+        api::router(doors)
+    } else {
+        api::probes(doors)
+    };
     let router = extra.merge(router);
     spawn(&mut roles, "api", {
         let stop = stop.clone();
         let tls = tls(config)?;
         async move {
-            let guards = api::Guards { tls, ..api::Guards::default() };
+            let guards = api::Guards {
+                tls,
+                ..api::Guards::default()
+            };
             api::serve_with(listener, router, guards, stop).await.context("http")
         }
     });
@@ -217,7 +246,11 @@ fn spawn(
 fn doors(config: &Config, parts: &Parts, mail: bool, stop: &CancellationToken) -> anyhow::Result<ApiState> {
     let settings = ApiConfig {
         public_url: config.public_url.clone(),
-        trusted_proxies: config.trusted_proxies.iter().filter_map(|network| network.parse().ok()).collect(),
+        trusted_proxies: config
+            .trusted_proxies
+            .iter()
+            .filter_map(|network| network.parse().ok())
+            .collect(),
         mail,
         ..ApiConfig::default()
     };
@@ -233,7 +266,10 @@ fn tls(config: &Config) -> anyhow::Result<Option<rustls::ServerConfig>> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("settings: tls_cert {}", cert.display()))?;
     let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("settings: tls_key {}", key.display()))?;
-    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).context("settings: tls")?;
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("settings: tls")?;
     Ok(Some(tls))
 }
 

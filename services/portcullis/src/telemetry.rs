@@ -29,21 +29,44 @@ pub fn begin(level: &str, json: bool, otlp: Option<&str>) -> anyhow::Result<Tele
         .context("log level")?;
     let provider = match otlp {
         Some(endpoint) => {
-            let exporter =
-                opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build().context("otlp")?;
+            let exporter = opentelemetry_otlp::SpanExporter::builder()
+                .with_http()
+                .with_endpoint(endpoint)
+                .build()
+                .context("otlp")?;
             let resource = Resource::builder().with_service_name("portcullis").build();
-            let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+            let provider = SdkTracerProvider::builder()
+                .with_batch_exporter(exporter)
+                .with_resource(resource)
+                .build();
             opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
             Some(provider)
         }
         None => None,
     };
-    let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("portcullis")));
+    let traces = provider
+        .as_ref()
+        .map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("portcullis")));
     let (text, structured) = if json {
-        (None, Some(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)))
+        (
+            None,
+            Some(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)),
+        )
     } else {
-        (Some(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false)), None)
+        (
+            Some(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_target(false),
+            ),
+            None,
+        )
     };
-    let _ = tracing_subscriber::registry().with(filter).with(text).with(structured).with(traces).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(text)
+        .with(structured)
+        .with(traces)
+        .try_init();
     Ok(Telemetry(provider))
 }

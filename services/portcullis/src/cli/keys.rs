@@ -43,20 +43,36 @@ pub(super) async fn run(globals: &Globals, command: KeysCommand) -> anyhow::Resu
             match file {
                 Some(file) => {
                     LocalMasterKey::from_bytes(bytes).write_new(&file)?;
-                    say(format!("the master key is in {}; keep a copy where the database is not", file.display()));
+                    say(format!(
+                        "the master key is in {}; keep a copy where the database is not",
+                        file.display()
+                    ));
                 }
                 None => say(STANDARD.encode(bytes)),
             }
         }
-        KeysCommand::Rotate { tenant, purpose, overlap_hours } => {
+        KeysCommand::Rotate {
+            tenant,
+            purpose,
+            overlap_hours,
+        } => {
             let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
             let id = find(&parts.app, &tenant).await?;
             let purpose = Purpose::ALL
                 .into_iter()
                 .find(|p| p.as_str() == purpose)
-                .ok_or_else(|| anyhow::anyhow!("--purpose has to be one of {}", Purpose::ALL.map(Purpose::as_str).join(", ")))?;
+                .ok_or_else(|| {
+                    anyhow::anyhow!(
+                        "--purpose has to be one of {}",
+                        Purpose::ALL.map(Purpose::as_str).join(", ")
+                    )
+                })?;
             let overlap = Duration::from_secs(overlap_hours.saturating_mul(3600));
-            let kid = parts.app.rotate_key(id, purpose, overlap).await.map_err(super::tenant::refused)?;
+            let kid = parts
+                .app
+                .rotate_key(id, purpose, overlap)
+                .await
+                .map_err(super::tenant::refused)?;
             say(format!("{} is now signed with {kid}", purpose.as_str()));
         }
         KeysCommand::Rewrap => {

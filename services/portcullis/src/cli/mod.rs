@@ -1,6 +1,5 @@
 //! The command line: one file per command. Exit 0 on success, 1 on a failed check or an error, 2 on wrong usage.
 
-mod demo;
 mod keys;
 mod policy;
 mod projections;
@@ -16,6 +15,7 @@ use serde_json::Map;
 
 use crate::{
     config::Config,
+    demo,
     dev::{self, DevOptions},
     telemetry,
 };
@@ -41,9 +41,15 @@ enum Command {
     Dev(DevArgs),
     /// Tell the product's story against a development server; exits 0 only if each step held.
     #[command(after_help = "Example:\n  portcullis demo --server http://127.0.0.1:8080")]
-    Demo(demo::DemoArgs),
+    Demo {
+        /// The development server.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+        server: String,
+    },
     /// Run the server.
-    #[command(after_help = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://portcullis_app@db/portcullis portcullis serve --roles api,projector")]
+    #[command(
+        after_help = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://portcullis_app@db/portcullis portcullis serve --roles api,projector"
+    )]
     Serve(serve::ServeArgs),
     /// Bring the database to the newest schema, as its owner.
     #[command(after_help = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://owner@db/portcullis portcullis migrate")]
@@ -108,7 +114,10 @@ impl Cli {
     /// Runs the command.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let globals = Globals { config: self.config, json: self.json };
+        let globals = Globals {
+            config: self.config,
+            json: self.json,
+        };
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return failed(&error.into()),
@@ -133,7 +142,9 @@ impl Cli {
                     runtime.block_on(dev::run(config, options)).map(|()| ExitCode::SUCCESS)
                 })
             }
-            Command::Demo(args) => runtime.block_on(demo::run(&globals, args)),
+            Command::Demo { server } => runtime
+                .block_on(demo::tell(&server, globals.json))
+                .map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
             Command::Serve(args) => runtime.block_on(serve::serve(&globals, args)),
             Command::Migrate => runtime.block_on(serve::migrate(&globals)),
             Command::Tenant(command) => runtime.block_on(tenant::run(&globals, command)),

@@ -41,5 +41,9 @@ pub(super) async fn run(globals: &Globals, command: PolicyCommand) -> anyhow::Re
         }
         say(format!("{} passed, {} failed", report.passed, report.failed));
     }
-    Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

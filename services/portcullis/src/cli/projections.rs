@@ -54,34 +54,56 @@ pub(super) async fn run(globals: &Globals, command: ProjectionsCommand) -> anyho
                     .collect();
                 say(json!(rows));
             } else {
-                say(format!("{:<22} {:>8} {:>8} {:>8} {:>9}", "read model", "tenants", "behind", "lag", "building"));
+                say(format!(
+                    "{:<22} {:>8} {:>8} {:>8} {:>9}",
+                    "read model", "tenants", "behind", "lag", "building"
+                ));
                 for row in &rows {
-                    say(format!("{:<22} {:>8} {:>8} {:>8} {:>9}", row.name, row.tenants, row.behind, row.lag, row.building));
+                    say(format!(
+                        "{:<22} {:>8} {:>8} {:>8} {:>9}",
+                        row.name, row.tenants, row.behind, row.lag, row.building
+                    ));
                     for p in &row.parked {
-                        say(format!("  parked: tenant {} in front of position {}: {}", p.tenant, p.position, p.error));
+                        say(format!(
+                            "  parked: tenant {} in front of position {}: {}",
+                            p.tenant, p.position, p.error
+                        ));
                     }
                 }
             }
-            return Ok(if parked == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if parked == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
         ProjectionsCommand::Rebuild { names, tenant } => {
             let known: Vec<_> = projections::all().iter().map(|p| p.name()).collect();
             if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
                 anyhow::bail!("there is no read model {unknown}; there are {}", known.join(", "));
             }
-            let chosen: Vec<&str> = if names.is_empty() { known } else { names.iter().map(String::as_str).collect() };
+            let chosen: Vec<&str> = if names.is_empty() {
+                known
+            } else {
+                names.iter().map(String::as_str).collect()
+            };
             let tenant = match tenant {
                 Some(slug) => Some(find(app, &slug).await?),
                 None => None,
             };
             let events = parts.runner.rebuild(&chosen, tenant).await?;
-            say(format!("{} read models are built anew from {events} events", chosen.len()));
+            say(format!(
+                "{} read models are built anew from {events} events",
+                chosen.len()
+            ));
         }
         ProjectionsCommand::Retry { name, tenant } => {
             let id = find(app, &tenant).await?;
             projections::retry(app.pool(), Some(&name), Some(id)).await?;
             parts.runner.drain(id).await?;
-            say(format!("{name} of {tenant} was tried again; see `portcullis projections status`"));
+            say(format!(
+                "{name} of {tenant} was tried again; see `portcullis projections status`"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -23,7 +23,8 @@ pub(super) enum SchemaCommand {
 /// # Errors
 /// Where one can't be made: a defect.
 pub fn generated() -> anyhow::Result<Vec<(&'static str, String)>> {
-    Ok(vec![])
+    let events = serde_json::to_string_pretty(&model::schema::events()?)? + "\n";
+    Ok(vec![("events.json", events)])
 }
 
 pub(super) fn run(command: &SchemaCommand) -> anyhow::Result<ExitCode> {

@@ -50,8 +50,14 @@ pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> anyhow::Result<
     }
     let _telemetry = telemetry::begin(&config.log, config.log_json, config.otlp_url.as_deref())?;
     let stop = server::stop_at_signals()?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
-    let keeps = if config.roles.contains(&Role::Projector) { Keeps::ReadModels } else { Keeps::Nothing };
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listen on {}", config.listen))?;
+    let keeps = if config.roles.contains(&Role::Projector) {
+        Keeps::ReadModels
+    } else {
+        Keeps::Nothing
+    };
     let parts = tokio::select! {
         parts = connected(&config, keeps) => parts?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
@@ -72,7 +78,9 @@ async fn check_keys(parts: &Parts) -> anyhow::Result<()> {
 
 pub(super) async fn migrate(globals: &Globals) -> anyhow::Result<ExitCode> {
     let config = globals.settings(&Map::new())?;
-    let pool = sqlx::PgPool::connect(config.database()?).await.context("connect to the database")?;
+    let pool = sqlx::PgPool::connect(config.database()?)
+        .await
+        .context("connect to the database")?;
     eventstore::migrate(&pool).await.context("migrate")?;
     say("the database is at the newest schema");
     Ok(ExitCode::SUCCESS)
@@ -82,22 +90,39 @@ pub(super) async fn doctor(globals: &Globals) -> anyhow::Result<ExitCode> {
     let config = globals.settings(&Map::new())?;
     let mut checks: Vec<(&str, Result<String, String>)> = vec![("settings", Ok("good".to_owned()))];
     let keys = server::master_keys(&config);
-    checks.push(("master key", keys.as_ref().map(|_| "readable".to_owned()).map_err(|e| format!("{e:#}"))));
+    checks.push((
+        "master key",
+        keys.as_ref()
+            .map(|_| "readable".to_owned())
+            .map_err(|e| format!("{e:#}")),
+    ));
     match config.database().map(str::to_owned) {
         Err(error) => checks.push(("database", Err(error.to_string()))),
         Ok(url) => match eventstore::connect(&url, 4).await {
             Err(error) => checks.push(("database", Err(error.to_string()))),
             Ok(pool) => {
                 let version: String = sqlx::query_scalar("show server_version").fetch_one(&pool).await?;
-                let major: u32 = version.split('.').next().and_then(|v| v.split(' ').next()).and_then(|v| v.parse().ok()).unwrap_or(0);
+                let major: u32 = version
+                    .split('.')
+                    .next()
+                    .and_then(|v| v.split(' ').next())
+                    .and_then(|v| v.parse().ok())
+                    .unwrap_or(0);
                 let least = postgres_supervisor::MINIMUM_MAJOR;
                 checks.push((
                     "database",
-                    if major >= least { Ok(format!("PostgreSQL {version}")) } else { Err(format!("PostgreSQL {version}; {least} is the oldest that works")) },
+                    if major >= least {
+                        Ok(format!("PostgreSQL {version}"))
+                    } else {
+                        Err(format!("PostgreSQL {version}; {least} is the oldest that works"))
+                    },
                 ));
                 checks.push(("clock", clock(&pool).await));
                 if let Ok(keys) = keys {
-                    checks.push(("tenants' keys", tenants_keys(&config, pool, keys).await.map_err(|e| format!("{e:#}"))));
+                    checks.push((
+                        "tenants' keys",
+                        tenants_keys(&config, pool, keys).await.map_err(|e| format!("{e:#}")),
+                    ));
                 }
             }
         },
@@ -141,7 +166,11 @@ async fn clock(pool: &sqlx::PgPool) -> Result<String, String> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
     let ours = Ambient::system().now().millis() as f64 / 1000.0;
     let apart = (ours - theirs).abs();
-    if apart < 1.0 { Ok(format!("{apart:.3} s apart from the database's")) } else { Err(format!("{apart:.1} s apart from the database's")) }
+    if apart < 1.0 {
+        Ok(format!("{apart:.3} s apart from the database's"))
+    } else {
+        Err(format!("{apart:.1} s apart from the database's"))
+    }
 }
 
 async fn tenants_keys(

@@ -71,13 +71,18 @@ pub(super) fn refused(refusal: Refusal) -> anyhow::Error {
 pub(super) fn operator(app: &App, tenant: TenantId) -> Caller {
     Caller {
         tenant,
-        principal: Principal::Operator { name: "command line".to_owned() },
+        principal: Principal::Operator {
+            name: "command line".to_owned(),
+        },
         origin: Origin::inside(app.store.ambient().uuid()),
     }
 }
 
 pub(super) async fn find(app: &App, slug: &str) -> anyhow::Result<TenantId> {
-    app.store.find_tenant(slug).await?.with_context(|| format!("there is no tenant {slug}"))
+    app.store
+        .find_tenant(slug)
+        .await?
+        .with_context(|| format!("there is no tenant {slug}"))
 }
 
 pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Result<ExitCode> {
@@ -85,10 +90,29 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
     let parts = connected(&config, Keeps::Nothing).await?;
     let app = &parts.app;
     match command {
-        TenantCommand::Create { slug, name, owner, owner_name } => {
-            let owner = NewUser { email: owner, name: owner_name, roles: vec![Role::Owner], password: None, source: "operator" };
-            let new = NewTenant { id: None, slug: slug.clone(), name, owner: Some(owner) };
-            let made = app.create_tenant(&operator(app, TenantId::default()), new).await.map_err(refused)?;
+        TenantCommand::Create {
+            slug,
+            name,
+            owner,
+            owner_name,
+        } => {
+            let owner = NewUser {
+                email: owner,
+                name: owner_name,
+                roles: vec![Role::Owner],
+                password: None,
+                source: "operator",
+            };
+            let new = NewTenant {
+                id: None,
+                slug: slug.clone(),
+                name,
+                owner: Some(owner),
+            };
+            let made = app
+                .create_tenant(&operator(app, TenantId::default()), new)
+                .await
+                .map_err(refused)?;
             let owner = made.owner.context("the owner was not made")?;
             let token = app.invitation(made.id, owner).await.map_err(refused)?;
             let link = format!("{}/invitation/{token}", config.public_url);
@@ -96,11 +120,16 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
                 say(json!({ "id": made.id, "slug": slug, "owner": owner, "welcomeUrl": link }));
             } else {
                 say(format!("tenant {slug} is made ({})", made.id));
-                say(format!("its owner chooses a password here, once, within three days:\n  {link}"));
+                say(format!(
+                    "its owner chooses a password here, once, within three days:\n  {link}"
+                ));
             }
         }
         TenantCommand::List => {
-            let rows = app.list_tenants(&operator(app, TenantId::default())).await.map_err(refused)?;
+            let rows = app
+                .list_tenants(&operator(app, TenantId::default()))
+                .await
+                .map_err(refused)?;
             if globals.json {
                 let rows: Vec<_> = rows
                     .iter()
@@ -109,7 +138,10 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
                 say(json!(rows));
             } else {
                 for row in rows {
-                    say(format!("{:<40} {:<10} {}  {}", row.slug, row.status, row.created_at, row.id));
+                    say(format!(
+                        "{:<40} {:<10} {}  {}",
+                        row.slug, row.status, row.created_at, row.id
+                    ));
                 }
             }
         }
@@ -123,11 +155,17 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
             app.resume_tenant(&caller, reason).await.map_err(refused)?;
             say(format!("tenant {slug} goes on"));
         }
-        TenantCommand::Delete { slug, confirm, grace_days } => {
+        TenantCommand::Delete {
+            slug,
+            confirm,
+            grace_days,
+        } => {
             let caller = operator(app, find(app, &slug).await?);
             let grace = Duration::from_secs(grace_days.saturating_mul(24 * 3600));
             app.delete_tenant(&caller, &confirm, grace).await.map_err(refused)?;
-            say(format!("tenant {slug} is closed, and will be deleted in {grace_days} days"));
+            say(format!(
+                "tenant {slug} is closed, and will be deleted in {grace_days} days"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

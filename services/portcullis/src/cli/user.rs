@@ -51,7 +51,9 @@ pub(super) async fn run(globals: &Globals, command: UserCommand) -> anyhow::Resu
     if globals.json {
         say(json!({ "user": user, "welcomeUrl": link }));
     } else {
-        say(format!("{email} chooses a new password here, once, within three days:\n  {link}"));
+        say(format!(
+            "{email} chooses a new password here, once, within three days:\n  {link}"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -67,7 +67,12 @@ impl Mailbox {
     }
 
     fn all(&self) -> Vec<Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 
@@ -93,7 +98,9 @@ pub(super) async fn listen(
         .route("/mailbox.css", get(css))
         .with_state(Tools { mailbox, clock });
     tokio::spawn(async move {
-        let _ = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        let _ = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
     });
     Ok(address)
 }
@@ -120,7 +127,11 @@ async fn now(State(tools): State<Tools>) -> Json<Now> {
 
 async fn advance(State(tools): State<Tools>, Json(body): Json<Advance>) -> Response {
     if !(0..=366 * 24 * 3_600_000).contains(&body.advance_ms) {
-        return (StatusCode::UNPROCESSABLE_ENTITY, "advanceMs has to be 0 to 31622400000\n").into_response();
+        return (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "advanceMs has to be 0 to 31622400000\n",
+        )
+            .into_response();
     }
     tools.clock.advance(body.advance_ms);
     Json(Now { now: tools.clock.now() }).into_response()
@@ -130,7 +141,10 @@ async fn message(State(tools): State<Tools>, Path(n): Path<usize>) -> Response {
     match tools.mailbox.all().into_iter().nth(n) {
         // The mail's own markup runs in a page that may load and execute nothing.
         Some(mail) => (
-            [(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-popups allow-popups-to-escape-sandbox")],
+            [(
+                header::CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-popups allow-popups-to-escape-sandbox",
+            )],
             Html(mail.html.replace("<a ", "<a target=\"_blank\" rel=\"noreferrer\" ")),
         )
             .into_response(),
@@ -143,7 +157,10 @@ async fn css() -> impl IntoResponse {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 async fn page(State(tools): State<Tools>) -> impl IntoResponse {
@@ -171,7 +188,10 @@ async fn page(State(tools): State<Tools>) -> impl IntoResponse {
         tools.clock.now(),
     );
     (
-        [(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; frame-src 'self'")],
+        [(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; frame-src 'self'",
+        )],
         Html(body),
     )
 }

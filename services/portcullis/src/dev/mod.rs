@@ -17,10 +17,13 @@ use formats::{Ambient, SystemClock, SystemEntropy};
 use postgres_supervisor::{Options, Postgres, SUPERUSER, Supervisor};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, server};
+use crate::{
+    config::Config,
+    server::{self, Parts},
+};
 
 pub use seed::PASSWORD;
 
@@ -104,16 +107,81 @@ pub struct ReadyGroup {
     pub registration_token: String,
 }
 
+/// A development server that runs in this process.
+pub struct Running {
+    /// How to get in.
+    pub ready: Ready,
+    /// The parts, for tests that look inside.
+    pub parts: Parts,
+    data_dir: PathBuf,
+    postgres: Postgres,
+    pool: PgPool,
+    serving: JoinHandle<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
 /// Runs development mode until a signal.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
-pub async fn run(mut config: Config, options: DevOptions) -> anyhow::Result<()> {
+pub async fn run(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let begun = Instant::now();
+    let stop = server::stop_at_signals()?;
+    let ready_file = options.ready_file.clone();
+    let running = start(config, options, stop).await?;
+    if let Some(file) = &ready_file {
+        write_private(file, &serde_json::to_vec_pretty(&running.ready)?)?;
+    }
+    greet(&running.ready, &running.data_dir, begun.elapsed());
+    running.ended().await
+}
+
+impl Running {
+    /// Waits until the server ends, because it was stopped or because something died; then ends the rest.
+    ///
+    /// # Errors
+    /// Why it ended, unless it was stopped.
+    pub async fn ended(mut self) -> anyhow::Result<()> {
+        let died = tokio::select! {
+            ended = &mut self.serving => Some(ended.map_err(anyhow::Error::from).and_then(|ended| ended)),
+            _ = self.postgres.exited() => None,
+        };
+        let ended = match died {
+            Some(ended) => ended,
+            None => {
+                self.stop.cancel();
+                let _ = self.serving.await;
+                let log = self.data_dir.join("postgres.log");
+                Err(anyhow::anyhow!(
+                    "the embedded PostgreSQL ended; its log is {}",
+                    log.display()
+                ))
+            }
+        };
+        // Connections that long calls still hold don't keep the database from stopping.
+        let _ = tokio::time::timeout(Duration::from_secs(3), self.pool.close()).await;
+        self.postgres.stop().await.context("stop PostgreSQL")?;
+        ended
+    }
+
+    /// Stops the server and its database.
+    ///
+    /// # Errors
+    /// Where something did not end as it should.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.ended().await
+    }
+}
+
+/// Starts development mode in this process; returns once everything answers.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do about it.
+pub async fn start(mut config: Config, options: DevOptions, stop: CancellationToken) -> anyhow::Result<Running> {
     if !config.listen.ip().is_loopback() && !options.beyond_loopback {
         bail!("development mode has known passwords and listens on loopback only; --beyond-loopback overrides that");
     }
-    let stop = server::stop_at_signals()?;
     let data_dir = options
         .data_dir
         .clone()
@@ -122,21 +190,31 @@ pub async fn run(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     let clock = Arc::new(SystemClock::default());
     let ambient = Ambient::new(clock.clone(), Arc::new(SystemEntropy));
 
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
-    config.public_url = format!("http://{}", shown(address));
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listen on {}", config.listen))?;
+    config.public_url = format!("http://{}", shown(listener.local_addr()?));
 
     let postgres = database(&config, &data_dir).await?;
-    let (owner_url, app_url) = (postgres.url("portcullis", SUPERUSER), postgres.url("portcullis", "portcullis_app"));
-    let owner = PgPool::connect(&owner_url).await.context("connect to the embedded PostgreSQL")?;
+    let (owner_url, app_url) = (
+        postgres.url("portcullis", SUPERUSER),
+        postgres.url("portcullis", "portcullis_app"),
+    );
+    let owner = PgPool::connect(&owner_url)
+        .await
+        .context("connect to the embedded PostgreSQL")?;
     eventstore::migrate(&owner).await.context("migrate")?;
     owner.close().await;
     config.database_url = Some(app_url.clone().into());
 
     let mailbox = mailbox::Mailbox::default();
-    let smtp = smtp::listen(mailbox.clone(), stop.clone()).await.context("development mail server")?;
+    let smtp = smtp::listen(mailbox.clone(), stop.clone())
+        .await
+        .context("development mail server")?;
     config.smtp_url = Some(format!("smtp://{smtp}").into());
-    let tools = mailbox::listen(mailbox, clock, stop.clone()).await.context("development mailbox")?;
+    let tools = mailbox::listen(mailbox, clock, stop.clone())
+        .await
+        .context("development mailbox")?;
 
     let master = master_key(&data_dir, &ambient)?;
     let pool = server::pool(&config).await?;
@@ -149,42 +227,52 @@ pub async fn run(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         server::Keeps::ReadModels,
     )
     .await?;
-
     let entrance = Arc::new(OnceLock::<Ready>::new());
-    let serving = {
-        let (config, parts, stop, extra) = (config.clone(), parts.clone(), stop.clone(), entrance_door(entrance.clone()));
+    let mut serving = {
+        let (config, parts, stop, extra) = (
+            config.clone(),
+            parts.clone(),
+            stop.clone(),
+            entrance_door(entrance.clone()),
+        );
         tokio::spawn(async move { server::run(&config, &parts, listener, extra, stop).await })
     };
     let known = data_dir.join("demo.json");
-    let mut ready = match read_ready(&known)? {
-        Some(ready) => ready,
-        None => {
-            let ready = seed::seed(&config, &parts, &ambient, options.empty).await.context("demo data")?;
-            write_private(&known, &serde_json::to_vec_pretty(&ready)?)?;
-            ready
+    let prepared = async {
+        let mut ready = match read_ready(&known)? {
+            Some(ready) => ready,
+            None => {
+                let ready = seed::seed(&config, &parts, &ambient, options.empty)
+                    .await
+                    .context("demo data")?;
+                write_private(&known, &serde_json::to_vec_pretty(&ready)?)?;
+                ready
+            }
+        };
+        ready.url.clone_from(&config.public_url);
+        ready.mailbox_url = format!("http://{}", shown(tools));
+        ready.smtp = smtp.to_string();
+        ready.database_url.clone_from(&app_url);
+        wait_until_ready(&config.public_url, &stop).await?;
+        anyhow::Ok(ready)
+    };
+    let ready = tokio::select! {
+        ready = prepared => ready?,
+        ended = &mut serving => {
+            ended??;
+            bail!("the server ended before it was ready");
         }
     };
-    ready.url.clone_from(&config.public_url);
-    ready.mailbox_url = format!("http://{}", shown(tools));
-    ready.smtp = smtp.to_string();
-    ready.database_url = app_url;
-    wait_until_ready(&config.public_url, &stop).await?;
     let _ = entrance.set(ready.clone());
-    if let Some(file) = &options.ready_file {
-        write_private(file, &serde_json::to_vec_pretty(&ready)?)?;
-    }
-    greet(&ready, &data_dir, begun.elapsed());
-
-    let ended = tokio::select! {
-        ended = serving => ended?,
-        _ = postgres.exited() => {
-            stop.cancel();
-            Err(anyhow::anyhow!("the embedded PostgreSQL ended; its log is {}", data_dir.join("postgres.log").display()))
-        }
-    };
-    pool.close().await;
-    postgres.stop().await.context("stop PostgreSQL")?;
-    ended
+    Ok(Running {
+        ready,
+        parts,
+        data_dir,
+        postgres,
+        pool,
+        serving,
+        stop,
+    })
 }
 
 /// How to get in, for `portcullis demo` and scripts: in development mode only, and for callers on this machine.
@@ -213,14 +301,18 @@ async fn database(config: &Config, data_dir: &Path) -> anyhow::Result<Postgres> 
 fn master_key(data_dir: &Path, ambient: &Ambient) -> anyhow::Result<LocalMasterKey> {
     let file = data_dir.join("master.key");
     if !file.exists() {
-        LocalMasterKey::from_bytes(ambient.bytes()).write_new(&file).context("master key")?;
+        LocalMasterKey::from_bytes(ambient.bytes())
+            .write_new(&file)
+            .context("master key")?;
     }
     LocalMasterKey::from_file(&file).with_context(|| format!("master key {}", file.display()))
 }
 
 fn read_ready(file: &Path) -> anyhow::Result<Option<Ready>> {
     match std::fs::read(file) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| file.display().to_string())?)),
+        Ok(bytes) => Ok(Some(
+            serde_json::from_slice(&bytes).with_context(|| file.display().to_string())?,
+        )),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| file.display().to_string()),
     }
@@ -231,8 +323,12 @@ fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let part = file.with_extension("part");
     let write = || {
-        let mut out =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let mut out = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
         out.write_all(bytes)?;
         out.sync_all()?;
         std::fs::rename(&part, file)
@@ -264,17 +360,28 @@ async fn wait_until_ready(url: &str, stop: &CancellationToken) -> anyhow::Result
 
 /// An address as a browser takes it.
 fn shown(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() { format!("127.0.0.1:{}", address.port()) } else { address.to_string() }
+    if address.ip().is_unspecified() {
+        format!("127.0.0.1:{}", address.port())
+    } else {
+        address.to_string()
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "what the person who started it reads")]
 fn greet(ready: &Ready, data_dir: &Path, took: Duration) {
-    println!("Portcullis in development mode: known passwords, a clock that can be moved. Ready in {:.1} s.", took.as_secs_f64());
+    println!(
+        "Portcullis in development mode: known passwords, a clock that can be moved. Ready in {:.1} s.",
+        took.as_secs_f64()
+    );
     println!();
     println!("  console    {}", ready.first_run_url.as_ref().unwrap_or(&ready.url));
     if let Some(tenant) = ready.tenants.first() {
         let users: Vec<&str> = tenant.users.iter().map(|user| user.email.as_str()).collect();
-        println!("  sign in    tenant {}, {}; password {PASSWORD}", tenant.slug, users.join(", "));
+        println!(
+            "  sign in    tenant {}, {}; password {PASSWORD}",
+            tenant.slug,
+            users.join(", ")
+        );
     }
     println!("  GraphQL    {}/graphql", ready.url);
     println!("  mailbox    {}", ready.mailbox_url);

@@ -1,10 +1,10 @@
 //! Demo data: two tenants, so that isolation can be seen; plainly made up, with the same ids every time.
 
 use anyhow::{Context, anyhow};
-use eventstore::{Store, Upcasters};
 use commands::{App, Caller, NewTenant, NewUser, Origin, Principal, Refusal};
+use eventstore::{Store, Upcasters};
 use formats::{
-    Ambient, CollectionId, DeploymentGroupId, DigestInput, EndpointId, SigningKey, TenantId, TeamId, Timestamp, UserId,
+    Ambient, CollectionId, DeploymentGroupId, DigestInput, EndpointId, SigningKey, TeamId, TenantId, Timestamp, UserId,
     agent_wire::{MachineInfo, RegisterRequest, SnapshotAck, SnapshotVersion, SubmitRequest},
     token::RegistrationClaims,
 };
@@ -26,14 +26,32 @@ pub const PASSWORD: &str = "try the portcullis";
 const ID_TIME: i64 = 1_767_225_600_000;
 
 fn said(refusal: Refusal) -> anyhow::Error {
-    anyhow!("{refusal}{}", refusal.field.as_deref().map(|field| format!(" (field {field})")).unwrap_or_default())
+    anyhow!(
+        "{refusal}{}",
+        refusal
+            .field
+            .as_deref()
+            .map(|field| format!(" (field {field})"))
+            .unwrap_or_default()
+    )
 }
 
 /// Makes the demo data, or an empty installation with a link to the first sign-in.
 pub(super) async fn seed(config: &Config, parts: &Parts, ambient: &Ambient, empty: bool) -> anyhow::Result<Ready> {
-    let mut ready = Ready { platform_token: parts.app.create_platform_credential("development").await.map_err(said)?, ..Ready::default() };
+    let mut ready = Ready {
+        platform_token: parts
+            .app
+            .create_platform_credential("development")
+            .await
+            .map_err(said)?,
+        ..Ready::default()
+    };
     if empty {
-        let system = Caller { tenant: TenantId::default(), principal: Principal::System, origin: origin(ambient) };
+        let system = Caller {
+            tenant: TenantId::default(),
+            principal: Principal::System,
+            origin: origin(ambient),
+        };
         let owner = NewUser {
             email: "owner@localhost.test".to_owned(),
             name: "Owner".to_owned(),
@@ -41,7 +59,12 @@ pub(super) async fn seed(config: &Config, parts: &Parts, ambient: &Ambient, empt
             password: None,
             source: "operator",
         };
-        let new = NewTenant { id: None, slug: "main".to_owned(), name: "Main".to_owned(), owner: Some(owner) };
+        let new = NewTenant {
+            id: None,
+            slug: "main".to_owned(),
+            name: "Main".to_owned(),
+            owner: Some(owner),
+        };
         let made = parts.app.create_tenant(&system, new).await.map_err(said)?;
         let owner = made.owner.context("the owner")?;
         let token = parts.app.invitation(made.id, owner).await.map_err(said)?;
@@ -49,7 +72,10 @@ pub(super) async fn seed(config: &Config, parts: &Parts, ambient: &Ambient, empt
         ready.first_run_url = Some(format!("{}/invitation/{token}", config.public_url));
         return Ok(ready);
     }
-    for (n, (slug, name)) in [("acme", "Acme (demo)"), ("globex", "Globex (demo)")].into_iter().enumerate() {
+    for (n, (slug, name)) in [("acme", "Acme (demo)"), ("globex", "Globex (demo)")]
+        .into_iter()
+        .enumerate()
+    {
         let repeatable = ambient.with_repeatable_ids(0x706f_7274 + n as u64, Timestamp::from_millis(ID_TIME));
         // Ids follow from a seed; keys do not: they come from the process's own vault.
         let store = Store::new(
@@ -61,8 +87,17 @@ pub(super) async fn seed(config: &Config, parts: &Parts, ambient: &Ambient, empt
             eventstore::Options::default(),
         );
         let app = App::new(store, parts.runner.waiter(), (*parts.app.config).clone());
-        let tenant = Seeder { app, ambient: repeatable, tenant: TenantId::default() };
-        ready.tenants.push(tenant.tenant(slug, name).await.with_context(|| format!("tenant {slug}"))?);
+        let tenant = Seeder {
+            app,
+            ambient: repeatable,
+            tenant: TenantId::default(),
+        };
+        ready.tenants.push(
+            tenant
+                .tenant(slug, name)
+                .await
+                .with_context(|| format!("tenant {slug}"))?,
+        );
     }
     Ok(ready)
 }
@@ -87,11 +122,19 @@ struct People {
 
 impl Seeder {
     fn system(&self) -> Caller {
-        Caller { tenant: self.tenant, principal: Principal::System, origin: origin(&self.ambient) }
+        Caller {
+            tenant: self.tenant,
+            principal: Principal::System,
+            origin: origin(&self.ambient),
+        }
     }
 
     fn endpoint(&self, endpoint: EndpointId, group: DeploymentGroupId) -> Caller {
-        Caller { tenant: self.tenant, principal: Principal::Endpoint { endpoint, group }, origin: origin(&self.ambient) }
+        Caller {
+            tenant: self.tenant,
+            principal: Principal::Endpoint { endpoint, group },
+            origin: origin(&self.ambient),
+        }
     }
 
     async fn tenant(mut self, slug: &str, name: &str) -> anyhow::Result<ReadyTenant> {
@@ -144,12 +187,19 @@ impl Seeder {
             ("auditor", "Demo Auditor", Role::Auditor),
             ("member", "Demo Member", Role::Member),
         ] {
-            let written = self.app.create_user(&self.system(), self.user(slug, local, name, role)).await.map_err(said)?;
+            let written = self
+                .app
+                .create_user(&self.system(), self.user(slug, local, name, role))
+                .await
+                .map_err(said)?;
             let user: UserId = written.id();
             self.app.settled(self.tenant, written.position).await;
             let secret = if role == Role::Approver {
                 let secret: [u8; 20] = self.ambient.bytes();
-                self.app.totp_preset(&self.system(), user, &secret).await.map_err(said)?;
+                self.app
+                    .totp_preset(&self.system(), user, &secret)
+                    .await
+                    .map_err(said)?;
                 Some(base32(&secret))
             } else {
                 None
@@ -157,17 +207,34 @@ impl Seeder {
             users.push(ready_user(slug, local, role, secret));
             made.push(user);
         }
-        let team = self.app.create_team(&self.system(), "Service desk".to_owned(), vec![made[1]]).await.map_err(said)?;
+        let team = self
+            .app
+            .create_team(&self.system(), "Service desk".to_owned(), vec![made[1]])
+            .await
+            .map_err(said)?;
         self.app.settled(self.tenant, team.position).await;
-        Ok(People { owner, admin: made[0], approver: made[1], team: team.id() })
+        Ok(People {
+            owner,
+            admin: made[0],
+            approver: made[1],
+            team: team.id(),
+        })
     }
 
     async fn groups(&self) -> anyhow::Result<Vec<ReadyGroup>> {
         let mut groups = Vec::new();
         for name in ["Pilot ring", "Everyone"] {
-            let group = self.app.create_deployment_group(&self.system(), name.to_owned()).await.map_err(said)?;
+            let group = self
+                .app
+                .create_deployment_group(&self.system(), name.to_owned())
+                .await
+                .map_err(said)?;
             let id: DeploymentGroupId = group.id();
-            let issued = self.app.issue_registration_token(&self.system(), id, None, None).await.map_err(said)?;
+            let issued = self
+                .app
+                .issue_registration_token(&self.system(), id, None, None)
+                .await
+                .map_err(said)?;
             self.app.settled(self.tenant, issued.written.position).await;
             groups.push(ReadyGroup {
                 id: id.to_string(),
@@ -180,12 +247,20 @@ impl Seeder {
 
     async fn keys(&self) -> anyhow::Result<(String, String)> {
         let mut keys = Vec::new();
-        for (name, scopes) in
-            [("Integrations", Scope::ALL.to_vec()), ("Identity provider", vec![Scope::PeopleRead, Scope::PeopleWrite])]
-        {
-            let account =
-                self.app.create_service_account(&self.system(), name.to_owned(), scopes.clone()).await.map_err(said)?;
-            let issued = self.app.issue_api_key(&self.system(), account.id(), scopes, None).await.map_err(said)?;
+        for (name, scopes) in [
+            ("Integrations", Scope::ALL.to_vec()),
+            ("Identity provider", vec![Scope::PeopleRead, Scope::PeopleWrite]),
+        ] {
+            let account = self
+                .app
+                .create_service_account(&self.system(), name.to_owned(), scopes.clone())
+                .await
+                .map_err(said)?;
+            let issued = self
+                .app
+                .issue_api_key(&self.system(), account.id(), scopes, None)
+                .await
+                .map_err(said)?;
             keys.push(issued.secret.context("the key")?);
         }
         let scim = keys.pop().context("the key")?;
@@ -195,11 +270,19 @@ impl Seeder {
     async fn policies(&self) -> anyhow::Result<()> {
         for (kind, name, members) in [
             (CollectionKind::Machines, "pilot-laptops", vec!["machine:WS-0*"]),
-            (CollectionKind::Applications, "installers", vec!["path:*\\setup*.exe", "path:*\\install*.exe", "path:*.msi"]),
+            (
+                CollectionKind::Applications,
+                "installers",
+                vec!["path:*\\setup*.exe", "path:*\\install*.exe", "path:*.msi"],
+            ),
             (CollectionKind::Users, "developers", vec!["group:Developers"]),
         ] {
             let members = members.into_iter().map(str::to_owned).collect();
-            let made = self.app.create_collection(&self.system(), kind, name.to_owned(), members).await.map_err(said)?;
+            let made = self
+                .app
+                .create_collection(&self.system(), kind, name.to_owned(), members)
+                .await
+                .map_err(said)?;
             let _: CollectionId = made.id();
             self.app.settled(self.tenant, made.position).await;
         }
@@ -230,7 +313,10 @@ impl Seeder {
             self_approval: false,
         };
         for rule in [rule("High risk", 80, 1), rule("Everything else", 0, 1)] {
-            self.app.create_approval_rule(&self.system(), rule).await.map_err(said)?;
+            self.app
+                .create_approval_rule(&self.system(), rule)
+                .await
+                .map_err(said)?;
         }
         Ok(())
     }
@@ -256,19 +342,41 @@ impl Seeder {
         }
         let (endpoint, group) = first.context("an endpoint")?;
         let caller = self.endpoint(endpoint, group);
-        let pending = self.file(&caller, endpoint, "C:\\Users\\demo\\Downloads\\setup-tools.exe", "The new profiler is needed for the release").await?;
-        let denied = self.file(&caller, endpoint, "C:\\Users\\demo\\Downloads\\install-game.exe", "For the lunch break").await?;
+        let pending = self
+            .file(
+                &caller,
+                endpoint,
+                "C:\\Users\\demo\\Downloads\\setup-tools.exe",
+                "The new profiler is needed for the release",
+            )
+            .await?;
+        let denied = self
+            .file(
+                &caller,
+                endpoint,
+                "C:\\Users\\demo\\Downloads\\install-game.exe",
+                "For the lunch break",
+            )
+            .await?;
         self.app.settled(self.tenant, pending.1.max(denied.1)).await;
         let approver = self.as_user(people.approver).await?;
         self.app
-            .deny(&approver, denied.0, &denied.2, Some("Not on a company machine".to_owned()))
+            .deny(
+                &approver,
+                denied.0,
+                &denied.2,
+                Some("Not on a company machine".to_owned()),
+            )
             .await
             .map_err(said)?;
         Ok(())
     }
 
     async fn as_user(&self, user: UserId) -> anyhow::Result<Caller> {
-        self.app.acting_as(self.tenant, user, origin(&self.ambient)).await.map_err(said)
+        self.app
+            .acting_as(self.tenant, user, origin(&self.ambient))
+            .await
+            .map_err(said)
     }
 
     async fn register(&self, name: &str, os: &str, version: &str, group: &ReadyGroup) -> anyhow::Result<EndpointId> {
@@ -292,12 +400,20 @@ impl Seeder {
             public_key: key.public(),
             proof: claims.sign(&key)?,
         };
-        let registered = self.app.agent_register(&origin(&self.ambient), request).await.map_err(said)?;
+        let registered = self
+            .app
+            .agent_register(&origin(&self.ambient), request)
+            .await
+            .map_err(said)?;
         self.app.settled(self.tenant, registered.position).await;
         let endpoint = registered.response.endpoint_id;
         let caller = self.endpoint(endpoint, registered.response.deployment_group_id);
         let offered = self.app.offered_version(&caller).await.map_err(said)?;
-        let ack = SnapshotAck { epoch: 1, version: offered, applied_at: now };
+        let ack = SnapshotAck {
+            epoch: 1,
+            version: offered,
+            applied_at: now,
+        };
         self.app.ack_snapshot(&caller, ack).await.map_err(said)?;
         Ok(endpoint)
     }
@@ -353,7 +469,9 @@ fn base32(bytes: &[u8]) -> String {
         .chunks(5)
         .flat_map(|chunk| {
             let bits = chunk.iter().fold(0u64, |bits, b| (bits << 8) | u64::from(*b));
-            (0..8).rev().map(move |i| char::from(ALPHABET[((bits >> (i * 5)) & 31) as usize]))
+            (0..8)
+                .rev()
+                .map(move |i| char::from(ALPHABET[((bits >> (i * 5)) & 31) as usize]))
         })
         .collect()
 }
@@ -392,5 +510,8 @@ fn documents() -> anyhow::Result<Vec<PolicyDocument>> {
             "machines": ["collection:pilot-laptops"], "keepAdmins": ["DEMO\\helpdesk"]
         }),
     ];
-    values.into_iter().map(|value| serde_json::from_value(value).map_err(Into::into)).collect()
+    values
+        .into_iter()
+        .map(|value| serde_json::from_value(value).map_err(Into::into))
+        .collect()
 }

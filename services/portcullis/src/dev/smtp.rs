@@ -44,7 +44,9 @@ async fn converse(stream: TcpStream, mailbox: &Mailbox) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut to: Vec<String> = Vec::new();
-    writer.write_all(b"220 localhost Portcullis development mailbox\r\n").await?;
+    writer
+        .write_all(b"220 localhost Portcullis development mailbox\r\n")
+        .await?;
     while let Some(line) = line(&mut reader).await? {
         let verb = line.get(..4).unwrap_or(&line).to_ascii_uppercase();
         let answer: &[u8] = match verb.as_str() {
@@ -56,7 +58,10 @@ async fn converse(stream: TcpStream, mailbox: &Mailbox) -> std::io::Result<()> {
             }
             "RCPT" if to.len() >= 100 => b"452 too many recipients\r\n",
             "RCPT" => {
-                let address = line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(a, _)| a.to_owned());
+                let address = line
+                    .split_once('<')
+                    .and_then(|(_, rest)| rest.split_once('>'))
+                    .map(|(a, _)| a.to_owned());
                 match address {
                     Some(address) => {
                         to.push(address);
@@ -67,7 +72,9 @@ async fn converse(stream: TcpStream, mailbox: &Mailbox) -> std::io::Result<()> {
             }
             "DATA" if to.is_empty() => b"503 RCPT first\r\n",
             "DATA" => {
-                writer.write_all(b"354 end with a line that has a dot alone\r\n").await?;
+                writer
+                    .write_all(b"354 end with a line that has a dot alone\r\n")
+                    .await?;
                 match data(&mut reader).await? {
                     Some(mail) => {
                         mailbox.keep(&to, &mail);
@@ -90,7 +97,9 @@ async fn converse(stream: TcpStream, mailbox: &Mailbox) -> std::io::Result<()> {
 
 async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<String>> {
     let mut bytes = Vec::new();
-    let read = tokio::io::AsyncReadExt::take(&mut *reader, MAX_LINE as u64).read_until(b'\n', &mut bytes).await?;
+    let read = tokio::io::AsyncReadExt::take(&mut *reader, MAX_LINE as u64)
+        .read_until(b'\n', &mut bytes)
+        .await?;
     if read == 0 {
         return Ok(None);
     }
@@ -102,7 +111,11 @@ async fn data(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Optio
     let (mut mail, mut total) = (Vec::new(), 0usize);
     loop {
         let mut line = Vec::new();
-        if tokio::io::AsyncReadExt::take(&mut *reader, 1 << 16).read_until(b'\n', &mut line).await? == 0 {
+        if tokio::io::AsyncReadExt::take(&mut *reader, 1 << 16)
+            .read_until(b'\n', &mut line)
+            .await?
+            == 0
+        {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         if line == b".\r\n" || line == b".\n" {

@@ -1,7 +1,7 @@
 //! `demo`: the product's story against a development server, each step with the event it left in the log. Exits 0 only
 //! if each step held.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use formats::{Ambient, Clock, RequestId, SystemClock, SystemEntropy, Timestamp, agent_wire::MachineInfo};
@@ -11,33 +11,30 @@ use reqwest::{Client, Method, StatusCode, header};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
-use super::{Globals, say};
-use crate::dev::{Ready, ReadyTenant, ReadyUser};
-
-#[derive(Debug, clap::Args)]
-pub(super) struct DemoArgs {
-    /// The development server.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    server: String,
-}
+use crate::{
+    cli::say,
+    dev::{Ready, ReadyTenant, ReadyUser},
+};
 
 /// How long a step that takes its time may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn run(globals: &Globals, args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let server = args.server.trim_end_matches('/').to_owned();
-    let mut story = Story::begin(server, globals.json).await?;
-    let result = story.tell().await;
-    match result {
+/// Tells the story, printing each step as text or as a JSON line; whether each step held.
+///
+/// # Errors
+/// Where the server does not answer or is not in development mode.
+pub async fn tell(server: &str, json: bool) -> anyhow::Result<bool> {
+    let mut story = Story::begin(server.trim_end_matches('/').to_owned(), json).await?;
+    match story.tell().await {
         Ok(()) => {
-            if !globals.json {
+            if !json {
                 say("\nEvery step held.");
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(true)
         }
         Err(error) => {
             say(format!("\nThis step did not hold: {error:#}"));
-            Ok(ExitCode::FAILURE)
+            Ok(false)
         }
     }
 }
@@ -50,14 +47,40 @@ struct Browser {
 }
 
 impl Browser {
-    async fn sign_in(server: &str, tenant: &ReadyTenant, user: &ReadyUser, code: Option<String>) -> anyhow::Result<Self> {
-        let client = Client::builder().cookie_store(true).timeout(Duration::from_secs(30)).build()?;
+    async fn sign_in(
+        server: &str,
+        tenant: &ReadyTenant,
+        user: &ReadyUser,
+        code: Option<String>,
+    ) -> anyhow::Result<Self> {
+        let client = Client::builder()
+            .cookie_store(true)
+            .timeout(Duration::from_secs(30))
+            .build()?;
         let body = json!({ "tenant": tenant.slug, "email": user.email, "password": user.password, "code": code });
         let answer = client.post(format!("{server}/auth/sign-in")).json(&body).send().await?;
-        ensure!(answer.status().is_success(), "sign-in of {}: {}", user.email, answer.text().await?);
-        let session: Value = client.get(format!("{server}/auth/session")).send().await?.error_for_status()?.json().await?;
-        let csrf = session["csrfToken"].as_str().context("the session has no csrfToken")?.to_owned();
-        Ok(Self { client, server: server.to_owned(), csrf })
+        ensure!(
+            answer.status().is_success(),
+            "sign-in of {}: {}",
+            user.email,
+            answer.text().await?
+        );
+        let session: Value = client
+            .get(format!("{server}/auth/session"))
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        let csrf = session["csrfToken"]
+            .as_str()
+            .context("the session has no csrfToken")?
+            .to_owned();
+        Ok(Self {
+            client,
+            server: server.to_owned(),
+            csrf,
+        })
     }
 
     async fn graphql(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
@@ -88,10 +111,15 @@ struct Story {
 
 impl Story {
     async fn begin(server: String, json: bool) -> anyhow::Result<Self> {
-        let client = Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build()?;
-        let answer = client.get(format!("{server}/dev/ready.json")).send().await.with_context(|| {
-            format!("no server answers at {server}; start one with `portcullis dev`")
-        })?;
+        let client = Client::builder()
+            .timeout(Duration::from_secs(60))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let answer = client
+            .get(format!("{server}/dev/ready.json"))
+            .send()
+            .await
+            .with_context(|| format!("no server answers at {server}; start one with `portcullis dev`"))?;
         ensure!(
             answer.status().is_success(),
             "{server} is not in development mode: the demo needs its mailbox and clock"
@@ -99,13 +127,26 @@ impl Story {
         let ready: Ready = answer.json().await?;
         let clock = Arc::new(SystemClock::default());
         let run = Ambient::system().uuid().simple().to_string()[26..].to_owned();
-        let story = Self { server, ready, client, clock, json, step: 0, run };
+        let story = Self {
+            server,
+            ready,
+            client,
+            clock,
+            json,
+            step: 0,
+            run,
+        };
         story.follow_clock().await?;
         Ok(story)
     }
 
     async fn tell(&mut self) -> anyhow::Result<()> {
-        let tenant = self.ready.tenants.first().cloned().context("the server has no demo data (it was started with --empty)")?;
+        let tenant = self
+            .ready
+            .tenants
+            .first()
+            .cloned()
+            .context("the server has no demo data (it was started with --empty)")?;
         self.tell_approval(&tenant).await?;
         self.tell_escalation(&tenant).await
     }
@@ -127,10 +168,19 @@ impl Story {
             async move { agent.wait_decision(request, Duration::from_secs(60)).await }
         });
         self.approve(&link, user(tenant, "approver")?).await?;
-        self.told("RequestApproved", "the approver approved on the page behind the link, after a one-time code");
+        self.told(
+            "RequestApproved",
+            "the approver approved on the page behind the link, after a one-time code",
+        );
         let state = waiting.await??;
-        ensure!(state.grant.is_some(), "the agent's long poll came back without a grant: {state:?}");
-        self.told("", "the agent's long poll came back with a signed grant, which it verified");
+        ensure!(
+            state.grant.is_some(),
+            "the agent's long poll came back without a grant: {state:?}"
+        );
+        self.told(
+            "",
+            "the agent's long poll came back with a signed grant, which it verified",
+        );
         match agent.run_with_grant(&asked, request, None)? {
             Ran::Permitted { grant_use: Some(_), .. } => self.told("", "the agent let the action go on, once"),
             other => bail!("the agent did not let the action go on: {other:?}"),
@@ -161,7 +211,10 @@ impl Story {
         let request = self.submit(&agent, &asked).await?;
         self.advance(Duration::from_secs(30 * 60)).await?;
         self.status(&admin, request, "ESCALATED").await?;
-        self.told("RequestEscalated", "half an hour passed: the secondary approvers are asked");
+        self.told(
+            "RequestEscalated",
+            "half an hour passed: the secondary approvers are asked",
+        );
         self.link(user(tenant, "admin")?, request).await?;
         self.advance(Duration::from_secs(4 * 60 * 60)).await?;
         self.status(&admin, request, "EXPIRED").await?;
@@ -169,7 +222,12 @@ impl Story {
         let state = agent.wait_decision(request, PATIENCE).await?;
         ensure!(state.grant.is_none(), "an expired request has a grant");
         self.told("", "the agent learned that nobody decided; the action stays blocked");
-        self.audit(&admin, after, &["RequestSubmitted", "RequestEscalated", "RequestExpired"]).await
+        self.audit(
+            &admin,
+            after,
+            &["RequestSubmitted", "RequestEscalated", "RequestExpired"],
+        )
+        .await
     }
 
     async fn create_policy(&mut self, admin: &Browser) -> anyhow::Result<()> {
@@ -178,8 +236,14 @@ impl Story {
             "controls": ["approval"], "users": ["*"], "machines": ["*"],
             "applications": [format!("path:C:\\Demo\\{}\\*", self.run)], "riskLevel": 40
         });
-        let mutation = "mutation($input: CreatePolicyInput!) { createPolicy(input: $input) { position policy { id } } }";
-        let done = admin.graphql(mutation, json!({ "input": { "document": document, "comment": "The demo" } })).await?;
+        let mutation =
+            "mutation($input: CreatePolicyInput!) { createPolicy(input: $input) { position policy { id } } }";
+        let done = admin
+            .graphql(
+                mutation,
+                json!({ "input": { "document": document, "comment": "The demo" } }),
+            )
+            .await?;
         let position = done["createPolicy"]["position"].clone();
         self.told_at("PolicyCreated", &position, "the admin created a policy by GraphQL");
         Ok(())
@@ -206,11 +270,23 @@ impl Story {
             replace: false,
         };
         let agent = Agent::register_in_memory(with, around).await?;
-        self.told("EndpointRegistered", &format!("an agent registered with the token of “{}”", group.name));
+        self.told(
+            "EndpointRegistered",
+            &format!("an agent registered with the token of “{}”", group.name),
+        );
         let synced = agent.sync_once().await?;
-        ensure!(!matches!(synced, Synced::Unchanged), "the agent got no snapshot: {synced:?}");
+        ensure!(
+            !matches!(synced, Synced::Unchanged),
+            "the agent got no snapshot: {synced:?}"
+        );
         let enforced = agent.enforced().context("the agent enforces nothing")?;
-        self.told("SnapshotApplied", &format!("it verified and applied the signed snapshot, version {}", enforced.statement.version));
+        self.told(
+            "SnapshotApplied",
+            &format!(
+                "it verified and applied the signed snapshot, version {}",
+                enforced.statement.version
+            ),
+        );
         Ok(agent)
     }
 
@@ -228,10 +304,17 @@ impl Story {
         loop {
             let asked = agent.ask(action.clone(), None)?;
             if asked.decision.outcome == Outcome::Required && asked.missing.contains(&Step::Approval) {
-                self.told("", "a user's elevation is held: it needs a justification and an approval");
+                self.told(
+                    "",
+                    "a user's elevation is held: it needs a justification and an approval",
+                );
                 return Ok(asked);
             }
-            ensure!(begun.elapsed() < PATIENCE, "the agent did not hold the action: {:?}", asked.decision);
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "the agent did not hold the action: {:?}",
+                asked.decision
+            );
             agent.sync(1).await?;
         }
     }
@@ -247,7 +330,9 @@ impl Story {
         loop {
             let query = "{ requests(first: 20, filter: {statuses: [PENDING]}) { nodes { id } } }";
             let data = admin.graphql(query, json!({})).await?;
-            let found = data["requests"]["nodes"].as_array().is_some_and(|rows| rows.iter().any(|r| r["id"] == json!(request)));
+            let found = data["requests"]["nodes"]
+                .as_array()
+                .is_some_and(|rows| rows.iter().any(|r| r["id"] == json!(request)));
             if found {
                 self.told("", "the request is in the queue");
                 return Ok(());
@@ -261,18 +346,29 @@ impl Story {
     async fn link(&mut self, user: &ReadyUser, request: RequestId) -> anyhow::Result<String> {
         let begun = tokio::time::Instant::now();
         loop {
-            let mails: Vec<Value> =
-                self.client.get(format!("{}/messages.json", self.ready.mailbox_url)).send().await?.json().await?;
+            let mails: Vec<Value> = self
+                .client
+                .get(format!("{}/messages.json", self.ready.mailbox_url))
+                .send()
+                .await?
+                .json()
+                .await?;
             let mail = mails.iter().rev().find(|mail| {
                 mail["to"].as_array().is_some_and(|to| to.contains(&json!(user.email)))
-                    && mail["text"].as_str().is_some_and(|text| text.contains(&request.to_string()))
+                    && mail["text"]
+                        .as_str()
+                        .is_some_and(|text| text.contains(&request.to_string()))
             });
             if let Some(link) = mail.and_then(|mail| mail["links"][0].as_str()) {
                 let subject = mail.map(|mail| mail["subject"].clone()).unwrap_or_default();
                 self.told("", &format!("a mail came by SMTP to {}: {subject}", user.email));
                 return Ok(link.to_owned());
             }
-            ensure!(begun.elapsed() < PATIENCE, "no mail about {request} came to {}", user.email);
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "no mail about {request} came to {}",
+                user.email
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -281,7 +377,11 @@ impl Story {
     async fn scan(&mut self, admin: &Browser, link: &str, request: RequestId) -> anyhow::Result<()> {
         for method in [Method::GET, Method::HEAD, Method::GET] {
             let answer = self.client.request(method, link).send().await?;
-            ensure!(answer.status() == StatusCode::OK, "the link answered {}", answer.status());
+            ensure!(
+                answer.status() == StatusCode::OK,
+                "the link answered {}",
+                answer.status()
+            );
         }
         self.status(admin, request, "PENDING").await?;
         self.told("", "opening the link three times changed nothing");
@@ -299,7 +399,12 @@ impl Story {
         // A time step is accepted once: the clock moves to the next, so that the story can be told again at once.
         self.advance(Duration::from_secs(30)).await?;
         let code = code(approver, self.clock.now())?;
-        let form = [("button", "approve"), ("digest", &digest), ("code", &code), ("comment", "Looks right")];
+        let form = [
+            ("button", "approve"),
+            ("digest", &digest),
+            ("code", &code),
+            ("comment", "Looks right"),
+        ];
         let answer = self
             .client
             .post(link)
@@ -308,25 +413,42 @@ impl Story {
             .send()
             .await?;
         let status = answer.status();
-        ensure!(status == StatusCode::SEE_OTHER, "the page answered {status}: {}", answer.text().await?);
+        ensure!(
+            status == StatusCode::SEE_OTHER,
+            "the page answered {status}: {}",
+            answer.text().await?
+        );
         Ok(())
     }
 
     async fn status(&self, admin: &Browser, request: RequestId, wanted: &str) -> anyhow::Result<()> {
         let begun = tokio::time::Instant::now();
         loop {
-            let data = admin.graphql("query($id: ID!) { request(id: $id) { status } }", json!({ "id": request })).await?;
+            let data = admin
+                .graphql(
+                    "query($id: ID!) { request(id: $id) { status } }",
+                    json!({ "id": request }),
+                )
+                .await?;
             if data["request"]["status"] == json!(wanted) {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < PATIENCE, "the request is {} and not {wanted}", data["request"]["status"]);
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "the request is {} and not {wanted}",
+                data["request"]["status"]
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     async fn head(&self, admin: &Browser) -> anyhow::Result<u64> {
-        let data = admin.graphql("{ auditEvents(first: 1) { nodes { position } } }", json!({})).await?;
-        data["auditEvents"]["nodes"][0]["position"].as_u64().context("the audit trail is empty")
+        let data = admin
+            .graphql("{ auditEvents(first: 1) { nodes { position } } }", json!({}))
+            .await?;
+        data["auditEvents"]["nodes"][0]["position"]
+            .as_u64()
+            .context("the audit trail is empty")
     }
 
     /// Waits until the audit trail lists these events, then prints them with their positions.
@@ -337,13 +459,22 @@ impl Story {
             let data = admin.graphql(query, json!({ "from": after + 1 })).await?;
             let mut rows = data["auditEvents"]["nodes"].as_array().cloned().unwrap_or_default();
             rows.sort_by_key(|row| row["position"].as_u64());
-            let missing: Vec<_> = wanted.iter().filter(|w| !rows.iter().any(|row| row["type"] == json!(**w))).collect();
+            let missing: Vec<_> = wanted
+                .iter()
+                .filter(|w| !rows.iter().any(|row| row["type"] == json!(**w)))
+                .collect();
             if missing.is_empty() {
                 self.told("", "the audit trail lists it all:");
-                for row in rows.iter().filter(|row| wanted.contains(&row["type"].as_str().unwrap_or_default())) {
+                for row in rows
+                    .iter()
+                    .filter(|row| wanted.contains(&row["type"].as_str().unwrap_or_default()))
+                {
                     if !self.json {
                         let (position, kind) = (&row["position"], row["type"].as_str().unwrap_or_default());
-                        say(format!("        {position:>6}  {kind:<20} {}", row["summary"].as_str().unwrap_or_default()));
+                        say(format!(
+                            "        {position:>6}  {kind:<20} {}",
+                            row["summary"].as_str().unwrap_or_default()
+                        ));
                     }
                 }
                 return Ok(());
@@ -355,13 +486,24 @@ impl Story {
 
     async fn advance(&self, by: Duration) -> anyhow::Result<()> {
         let body = json!({ "advanceMs": u64::try_from(by.as_millis())? });
-        self.client.post(format!("{}/clock", self.ready.mailbox_url)).json(&body).send().await?.error_for_status()?;
+        self.client
+            .post(format!("{}/clock", self.ready.mailbox_url))
+            .json(&body)
+            .send()
+            .await?
+            .error_for_status()?;
         self.follow_clock().await
     }
 
     /// Sets this process's clock to the server's.
     async fn follow_clock(&self) -> anyhow::Result<()> {
-        let answer: Value = self.client.get(format!("{}/clock", self.ready.mailbox_url)).send().await?.json().await?;
+        let answer: Value = self
+            .client
+            .get(format!("{}/clock", self.ready.mailbox_url))
+            .send()
+            .await?
+            .json()
+            .await?;
         let theirs: Timestamp = serde_json::from_value(answer["now"].clone())?;
         self.clock.advance(theirs.millis() - self.clock.now().millis());
         Ok(())
@@ -386,13 +528,25 @@ impl Story {
                 Some(position) => format!("{event} @{position}"),
                 None => event.to_owned(),
             };
-            say(format!("  {:>2}. {text}{}", self.step, if event.is_empty() { String::new() } else { format!("  [{event}]") }));
+            say(format!(
+                "  {:>2}. {text}{}",
+                self.step,
+                if event.is_empty() {
+                    String::new()
+                } else {
+                    format!("  [{event}]")
+                }
+            ));
         }
     }
 }
 
 fn user<'a>(tenant: &'a ReadyTenant, role: &str) -> anyhow::Result<&'a ReadyUser> {
-    tenant.users.iter().find(|user| user.roles.iter().any(|r| r == role)).with_context(|| format!("no {role} in the demo data"))
+    tenant
+        .users
+        .iter()
+        .find(|user| user.roles.iter().any(|r| r == role))
+        .with_context(|| format!("no {role} in the demo data"))
 }
 
 /// The one-time code of a user at a moment.
