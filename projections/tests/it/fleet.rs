@@ -524,7 +524,10 @@ async fn a_body_is_served_as_stored_compiles_and_is_found_by_its_hash() {
     let snapshot = body.snapshot().unwrap();
     assert_eq!((snapshot.policies.len(), snapshot.collections.len()), (1, 1));
     Index::compile(&snapshot).unwrap();
-    assert_eq!(policy_snapshot::offered(&mut tx).await.unwrap(), [offered.clone()]);
+    assert_eq!(
+        policy_snapshot::offered(&mut tx).await.unwrap(),
+        std::slice::from_ref(&offered)
+    );
     assert_eq!(
         policy_snapshot::body(&mut world.other_tx().await, offered.sha256)
             .await

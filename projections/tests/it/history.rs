@@ -765,7 +765,10 @@ impl<'w> History<'w> {
         facts.self_approval = true;
         let secondary_can_decide = facts.secondary_can_decide;
         let command = match self.chance.below(14) {
-            0 => RequestCommand::RepeatRequest { at },
+            0 => RequestCommand::RepeatRequest {
+                at,
+                secondary_can_decide: false,
+            },
             1..=4 => {
                 let uses = self.chance.one_in(3).then_some(1);
                 RequestCommand::Approve {
@@ -790,6 +793,7 @@ impl<'w> History<'w> {
                 secondary_can_decide,
             },
             9 => RequestCommand::CancelRequest {
+                secondary_can_decide: false,
                 at,
                 by,
                 cause: CancelCause::Withdrawn,

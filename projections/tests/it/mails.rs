@@ -69,6 +69,7 @@ async fn each_event_is_told_to_those_whom_it_concerns() {
     orphan.flags = vec![Flag::NoApprover];
     world.submit(orphan.clone()).await;
     let cancel = RequestCommand::CancelRequest {
+        secondary_can_decide: false,
         at: world.now(),
         by: By::System,
         cause: CancelCause::UserDisabled,

@@ -38,7 +38,10 @@ async fn a_request_shows_everything_from_submission_to_the_last_use() {
     world
         .run::<Request>(
             submission.request.uuid(),
-            RequestCommand::RepeatRequest { at: world.now() },
+            RequestCommand::RepeatRequest {
+                at: world.now(),
+                secondary_can_decide: false,
+            },
         )
         .await
         .unwrap();
@@ -155,6 +158,7 @@ async fn escalation_expiry_cancellation_and_revocation_are_told_apart() {
     };
     world.run::<Request>(revoked.request.uuid(), revoke).await.unwrap();
     let cancel = RequestCommand::CancelRequest {
+        secondary_can_decide: false,
         at: start,
         by: By::User {
             user: ben,

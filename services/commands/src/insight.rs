@@ -99,13 +99,19 @@ const DRAFT: &str = "draft";
 
 impl Draft {
     fn place(self, snapshot: &mut Snapshot) {
-        let id = self.policy.map_or_else(|| DRAFT.to_owned(), |policy| policy.to_string());
+        let id = self
+            .policy
+            .map_or_else(|| DRAFT.to_owned(), |policy| policy.to_string());
         match snapshot.policies.iter_mut().find(|policy| policy.id == id) {
             Some(policy) => {
                 policy.revision += 1;
                 policy.document = self.document;
             }
-            None => snapshot.policies.push(SnapshotPolicy { id, revision: 1, document: self.document }),
+            None => snapshot.policies.push(SnapshotPolicy {
+                id,
+                revision: 1,
+                document: self.document,
+            }),
         }
     }
 }
@@ -146,7 +152,13 @@ impl App {
         let mut problems = self.problems(caller, &document).await?;
         let own = policy.map(|policy| policy.to_string());
         let named = |other: &&SnapshotPolicy| policy_engine::eq_folded(&other.document.name, &document.name);
-        if facts.snapshot.policies.iter().filter(named).any(|other| Some(&other.id) != own.as_ref()) {
+        if facts
+            .snapshot
+            .policies
+            .iter()
+            .filter(named)
+            .any(|other| Some(&other.id) != own.as_ref())
+        {
             problems.push(Problem::new("name", "NAME_TAKEN", "another policy has this name"));
         }
         let warnings = blocking(move || facts.lint(policy, &document)).await?;
@@ -168,9 +180,17 @@ impl App {
         blocking(move || {
             let document = |id: &PolicyId| {
                 let id = id.to_string();
-                facts.snapshot.policies.iter().find(|policy| policy.id == id).map(|policy| &policy.document)
+                facts
+                    .snapshot
+                    .policies
+                    .iter()
+                    .find(|policy| policy.id == id)
+                    .map(|policy| &policy.document)
             };
-            policies.iter().filter_map(|id| Some((*id, facts.lint(Some(*id), document(id)?)))).collect()
+            policies
+                .iter()
+                .filter_map(|id| Some((*id, facts.lint(Some(*id), document(id)?))))
+                .collect()
         })
         .await
     }
@@ -194,7 +214,12 @@ impl App {
         let mut after = before.clone();
         draft.place(&mut after);
         let indexes = blocking(move || Ok::<_, Refusal>((compile(&before)?, compile(&after)?))).await??;
-        let mut comparison = Comparison { before: indexes.0, after: indexes.1, found: Impact::default(), changed: HashMap::new() };
+        let mut comparison = Comparison {
+            before: indexes.0,
+            after: indexes.1,
+            found: Impact::default(),
+            changed: HashMap::new(),
+        };
 
         let until = self.ambient().now();
         let from = until - std::time::Duration::from_secs(u64::from(days) * 86_400);
@@ -206,7 +231,10 @@ impl App {
             let Some(last) = batch.last() else { break };
             position = last.position;
             looked_at += batch.len();
-            let actions: Vec<Action> = batch.into_iter().filter_map(|record| Some(record.input?.action)).collect();
+            let actions: Vec<Action> = batch
+                .into_iter()
+                .filter_map(|record| Some(record.input?.action))
+                .collect();
             comparison = blocking(move || {
                 comparison.take(&actions);
                 comparison
@@ -242,7 +270,9 @@ impl App {
             Some(group) => groups.iter().find(|known| known.id == group),
             None => groups.iter().max_by_key(|known| known.endpoints),
         };
-        let group = found.ok_or_else(|| Refusal::not_found("deployment group").on("deploymentGroupId"))?.id;
+        let group = found
+            .ok_or_else(|| Refusal::not_found("deployment group").on("deploymentGroupId"))?
+            .id;
         let (mut snapshot, version) = offered(&mut tx, group).await?;
         drop(tx);
         let version = draft.is_none().then_some(version);
@@ -269,7 +299,11 @@ impl App {
         action.online = true;
         let mut explained = explain(snapshot, action, Some(version)).await?;
         let decision = &explained.explanation.decision;
-        let cited: BTreeSet<_> = row.policies.iter().map(|p| (p.id.to_string(), u64::from(p.revision))).collect();
+        let cited: BTreeSet<_> = row
+            .policies
+            .iter()
+            .map(|p| (p.id.to_string(), u64::from(p.revision)))
+            .collect();
         let found: BTreeSet<_> = decision.matched.iter().map(|p| (p.id.clone(), p.revision)).collect();
         explained.same = Some(decision.steps.contains(&Step::Approval) && cited == found);
         if !caller.may(Act::ReadPolicies) {
@@ -288,7 +322,10 @@ impl App {
         let mut tx = self.reading(caller.tenant).await?;
         let record = projections::activity::find(&mut tx, activity).await?;
         let record = record.ok_or_else(|| Refusal::not_found("recorded action"))?;
-        let action = record.input.ok_or_else(|| Refusal::not_found("recorded action"))?.action;
+        let action = record
+            .input
+            .ok_or_else(|| Refusal::not_found("recorded action"))?
+            .action;
         let cited = match record.snapshot.sha256.parse() {
             Ok(hash) => projections::policy_snapshot::body(&mut tx, hash).await?,
             Err(_) => None,
@@ -303,7 +340,8 @@ impl App {
         drop(tx);
         let mut explained = explain(snapshot, action, Some(version)).await?;
         let decision = &explained.explanation.decision;
-        explained.same = Some(decision.outcome == record.decision.outcome && decision.steps[..] == record.decision.steps);
+        explained.same =
+            Some(decision.outcome == record.decision.outcome && decision.steps[..] == record.decision.steps);
         Ok(explained)
     }
 
@@ -312,7 +350,11 @@ impl App {
         let facts = self.save_facts(caller).await?;
         let mut problems = validate::policy(document, &facts.collections);
         if document.exception && !facts.is_owner {
-            problems.push(Problem::new("exception", "FORBIDDEN", "an exception is saved by owners only"));
+            problems.push(Problem::new(
+                "exception",
+                "FORBIDDEN",
+                "an exception is saved by owners only",
+            ));
         }
         Ok(problems)
     }
@@ -320,24 +362,43 @@ impl App {
     async fn lint_facts(&self, tenant: TenantId, policies: &[PolicyId]) -> Outcome<LintFacts> {
         let mut tx = self.reading(tenant).await?;
         let snapshot = self.whole(&mut tx).await?;
-        let monitored = projections::policies::monitored(&mut tx, policies).await?.into_iter().collect();
+        let monitored = projections::policies::monitored(&mut tx, policies)
+            .await?
+            .into_iter()
+            .collect();
         let machines = machines(&mut tx).await?;
-        Ok(LintFacts { snapshot, machines, monitored })
+        Ok(LintFacts {
+            snapshot,
+            machines,
+            monitored,
+        })
     }
 
     /// All policies of a tenant as one snapshot, whichever group has them.
     async fn whole(&self, tx: &mut TenantTx) -> Outcome<Snapshot> {
         let policies = projections::policies::current(tx).await?;
         let collections = projections::collections::all(tx).await?;
-        let settings = projections::directory::tenant(tx).await?.map(|tenant| tenant.settings).unwrap_or_default();
+        let settings = projections::directory::tenant(tx)
+            .await?
+            .map(|tenant| tenant.settings)
+            .unwrap_or_default();
         Ok(Snapshot {
             policies: policies
                 .into_iter()
-                .map(|p| SnapshotPolicy { id: p.id.to_string(), revision: p.revision.into(), document: p.document })
+                .map(|p| SnapshotPolicy {
+                    id: p.id.to_string(),
+                    revision: p.revision.into(),
+                    document: p.document,
+                })
                 .collect(),
             collections: collections
                 .into_iter()
-                .map(|c| SnapshotCollection { id: c.id.to_string(), name: c.name, kind: c.kind, members: c.members })
+                .map(|c| SnapshotCollection {
+                    id: c.id.to_string(),
+                    name: c.name,
+                    kind: c.kind,
+                    members: c.members,
+                })
                 .collect(),
             baseline: settings.baseline,
             ..Snapshot::default()
@@ -353,13 +414,23 @@ fn refused(problems: Vec<Problem>) -> Outcome<()> {
 
 /// Every known machine, or none where there are too many to compare with.
 async fn machines(tx: &mut TenantTx) -> Outcome<Vec<Machine>> {
-    let machine = |endpoint: EndpointView| Machine { name: endpoint.machine.name, os: endpoint.machine.os };
-    let filter = EndpointFilter { seen_after: Timestamp::default(), ..EndpointFilter::default() };
+    let machine = |endpoint: EndpointView| Machine {
+        name: endpoint.machine.name,
+        os: endpoint.machine.os,
+    };
+    let filter = EndpointFilter {
+        seen_after: Timestamp::default(),
+        ..EndpointFilter::default()
+    };
     let mut machines = Vec::new();
     let mut page = Page::first(projections::page::LIMIT_MAX);
     loop {
         let found = projections::fleet::endpoints(tx, &filter, &page).await?;
-        let next = found.edges.last().filter(|_| found.more).map(|edge| edge.cursor.clone());
+        let next = found
+            .edges
+            .last()
+            .filter(|_| found.more)
+            .map(|edge| edge.cursor.clone());
         machines.extend(found.nodes().into_iter().map(machine));
         match next {
             None => return Ok(machines),
@@ -380,8 +451,17 @@ async fn offered(tx: &mut TenantTx, group: DeploymentGroupId) -> Outcome<(Snapsh
 async fn explain(snapshot: Snapshot, action: Action, version: Option<u64>) -> Outcome<Explained> {
     blocking(move || {
         let explanation = compile(&snapshot)?.explain(&action);
-        let controls = snapshot.policies.into_iter().map(|policy| (policy.id, policy.document.controls)).collect();
-        Ok(Explained { explanation, version, same: None, controls })
+        let controls = snapshot
+            .policies
+            .into_iter()
+            .map(|policy| (policy.id, policy.document.controls))
+            .collect();
+        Ok(Explained {
+            explanation,
+            version,
+            same: None,
+            controls,
+        })
     })
     .await?
 }
@@ -435,15 +515,17 @@ impl Comparison {
         let mut examples: Vec<_> = self
             .changed
             .into_iter()
-            .map(|((action_type, subject, user, machine, before, after), occurrences)| ImpactExample {
-                action_type,
-                subject,
-                user,
-                machine,
-                occurrences,
-                before,
-                after,
-            })
+            .map(
+                |((action_type, subject, user, machine, before, after), occurrences)| ImpactExample {
+                    action_type,
+                    subject,
+                    user,
+                    machine,
+                    occurrences,
+                    before,
+                    after,
+                },
+            )
             .collect();
         let key = |e: &ImpactExample| (e.subject.clone(), e.user.clone(), e.machine.clone());
         examples.sort_unstable_by(|a, b| b.occurrences.cmp(&a.occurrences).then_with(|| key(a).cmp(&key(b))));
@@ -478,7 +560,11 @@ mod tests {
     #[test]
     fn what_a_draft_changes_is_counted_and_the_commonest_comes_first() {
         let mut after = Snapshot::default();
-        Draft { policy: None, document: deny("C:\\Games\\*") }.place(&mut after);
+        Draft {
+            policy: None,
+            document: deny("C:\\Games\\*"),
+        }
+        .place(&mut after);
         let mut comparison = Comparison {
             before: compile(&Snapshot::default()).unwrap(),
             after: compile(&after).unwrap(),
@@ -491,18 +577,33 @@ mod tests {
         assert_eq!((impact.actions, impact.newly_denied, impact.unchanged), (4, 3, 1));
         let first = &impact.examples[0];
         assert_eq!((first.subject.as_str(), first.occurrences), ("C:\\Games\\b.exe", 2));
-        assert_eq!((first.before, first.after), (EngineOutcome::PassThrough, EngineOutcome::Denied));
+        assert_eq!(
+            (first.before, first.after),
+            (EngineOutcome::PassThrough, EngineOutcome::Denied)
+        );
     }
 
     #[test]
     fn a_draft_takes_the_place_of_its_policy_and_else_stands_beside_all() {
         let policy = PolicyId::from_uuid(uuid::Uuid::from_u128(7));
         let mut snapshot = Snapshot::default();
-        Draft { policy: Some(policy), document: deny("C:\\a.exe") }.place(&mut snapshot);
-        Draft { policy: Some(policy), document: deny("C:\\b.exe") }.place(&mut snapshot);
+        Draft {
+            policy: Some(policy),
+            document: deny("C:\\a.exe"),
+        }
+        .place(&mut snapshot);
+        Draft {
+            policy: Some(policy),
+            document: deny("C:\\b.exe"),
+        }
+        .place(&mut snapshot);
         assert_eq!((snapshot.policies.len(), snapshot.policies[0].revision), (1, 2));
         assert_eq!(snapshot.policies[0].document.applications, ["path:C:\\b.exe"]);
-        Draft { policy: None, document: deny("C:\\c.exe") }.place(&mut snapshot);
+        Draft {
+            policy: None,
+            document: deny("C:\\c.exe"),
+        }
+        .place(&mut snapshot);
         assert_eq!(snapshot.policies[1].id, "draft");
     }
 }

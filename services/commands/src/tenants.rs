@@ -194,7 +194,8 @@ impl App {
             withdrawn: Vec::new(),
         };
         let system = Caller::system(tenant, self.ambient().uuid());
-        self.run::<Tenant>(&system, "rotateKey", tenant.uuid(), &json!({ "kid": kid }), command).await?;
+        self.run::<Tenant>(&system, "rotateKey", tenant.uuid(), &json!({ "kid": kid }), command)
+            .await?;
         Ok(kid)
     }
 

@@ -139,7 +139,10 @@ impl Noun for Request {
         }
         match command {
             RequestCommand::SubmitRequest { .. } => Err(RequestError::AlreadySubmitted),
-            RequestCommand::RepeatRequest { at } => self.repeat(at),
+            RequestCommand::RepeatRequest {
+                at,
+                secondary_can_decide,
+            } => self.repeat(at, secondary_can_decide),
             RequestCommand::Approve { at, facts, narrowing } => self.approve(at, facts, narrowing),
             RequestCommand::Deny { at, facts } => self.deny(at, facts),
             RequestCommand::Escalate {
@@ -153,7 +156,13 @@ impl Noun for Request {
                 by,
                 secondary_can_decide,
             } => self.expire(at, by, secondary_can_decide),
-            RequestCommand::CancelRequest { at, by, cause, reason } => self.cancel(at, by, cause, reason),
+            RequestCommand::CancelRequest {
+                at,
+                by,
+                cause,
+                reason,
+                secondary_can_decide,
+            } => self.cancel(at, by, cause, reason, secondary_can_decide),
             RequestCommand::RevokeGrant { at, by, cause, reason } => self.revoke(at, by, cause, reason),
             RequestCommand::UseGrant { used_at } => self.use_grant(used_at),
             RequestCommand::ExpireGrant { at } => self.expire_grant(at),
@@ -266,13 +275,9 @@ impl Request {
         ])
     }
 
-    fn repeat(&self, at: Timestamp) -> Decided {
+    fn repeat(&self, at: Timestamp, secondary_can_decide: bool) -> Decided {
         self.still_open()?;
-        if at >= self.last_deadline() {
-            return Err(RequestError::Expired {
-                deadline: self.last_deadline(),
-            });
-        }
+        self.overdue_escalation(at, secondary_can_decide)?;
         Ok(vec![
             RequestRepeated {
                 request: self.id,
@@ -521,17 +526,23 @@ impl Request {
         Ok(events)
     }
 
-    fn cancel(&self, at: Timestamp, by: By, cause: CancelCause, reason: Option<String>) -> Decided {
+    fn cancel(
+        &self,
+        at: Timestamp,
+        by: By,
+        cause: CancelCause,
+        reason: Option<String>,
+        secondary_can_decide: bool,
+    ) -> Decided {
         let user = self.ender(by)?;
-        if user.is_none() && !self.status.is_open() {
+        let over = self
+            .still_open()
+            .and_then(|()| self.overdue_escalation(at, secondary_can_decide));
+        if user.is_none() && over.is_err() {
+            // A reactor finds nothing to do; what the clock has ended is the scheduler's to write down.
             return Ok(Vec::new());
         }
-        self.still_open()?;
-        if user.is_some() && at >= self.last_deadline() {
-            return Err(RequestError::Expired {
-                deadline: self.last_deadline(),
-            });
-        }
+        over?;
         let reason = comment(reason.as_deref(), false)?;
         Ok(vec![
             RequestCancelled {

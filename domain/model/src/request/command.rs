@@ -88,6 +88,8 @@ pub enum RequestCommand {
     RepeatRequest {
         /// The moment.
         at: Timestamp,
+        /// At least one secondary approver can decide: the first deadline is not the end.
+        secondary_can_decide: bool,
     },
     /// Agree.
     Approve {
@@ -135,6 +137,8 @@ pub enum RequestCommand {
         cause: CancelCause,
         /// Why, in words.
         reason: Option<String>,
+        /// At least one secondary approver can decide: the first deadline is not the end.
+        secondary_can_decide: bool,
     },
     /// Take the grant back.
     RevokeGrant {

@@ -17,6 +17,8 @@ mod command;
 mod error;
 mod event;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 pub use aggregate::{GrantState, GrantStatus, Request, Status};

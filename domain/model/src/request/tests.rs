@@ -662,6 +662,7 @@ fn a_cancelled_request_stays_cancelled() {
         by,
         cause: CancelCause::UserDisabled,
         reason: None,
+        secondary_can_decide: false,
     };
     let events = then(filed(|_| ()), cancel(By::System));
     assert_eq!(after(&events).status(), Status::Cancelled);
@@ -674,7 +675,10 @@ fn a_cancelled_request_stays_cancelled() {
 
 #[test]
 fn asking_again_while_it_is_open_counts() {
-    let repeat = |millis| RequestCommand::RepeatRequest { at: at(millis) };
+    let repeat = |millis| RequestCommand::RepeatRequest {
+        at: at(millis),
+        secondary_can_decide: false,
+    };
     let events = then(then(filed(|_| ()), repeat(1)), repeat(2));
     assert!(matches!(events.last(), Some(RequestEvent::RequestRepeated(e)) if e.count == 3));
 }

@@ -525,7 +525,9 @@ pub(crate) async fn credentials_used(
     .bind(ids)
     .fetch_all(&mut **tx)
     .await?;
-    rows.iter().map(|row| Ok((row.try_get("id")?, at(row, "used_at")?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.try_get("id")?, at(row, "used_at")?)))
+        .collect()
 }
 
 // Agents ---------------------------------------------------------------------------------------------------------------

@@ -88,11 +88,14 @@ impl App {
             }
         };
         let content = json!({ "request": request, "reason": reason });
+        let secondary_can_decide = self.secondary_can_decide(caller.tenant, &state).await?;
+        let at = self.ambient().now();
         let command = RequestCommand::CancelRequest {
-            at: self.ambient().now(),
+            at,
             by,
             cause,
             reason,
+            secondary_can_decide,
         };
         self.ended(caller, "cancelRequest", request, &content, command).await
     }

@@ -169,8 +169,12 @@ impl App {
     async fn repeat(&self, caller: &Caller, open: RequestId) -> Outcome<Submitted> {
         let mut counted = caller.clone();
         counted.origin.idempotency_key = None;
+        let state = self.request(caller.tenant, open).await?;
+        let secondary_can_decide = self.secondary_can_decide(caller.tenant, &state).await?;
+        let at = self.ambient().now();
         let command = RequestCommand::RepeatRequest {
-            at: self.ambient().now(),
+            at,
+            secondary_can_decide,
         };
         let content = json!({ "request": open, "n": self.ambient().uuid() });
         let written = self

@@ -121,6 +121,7 @@ impl App {
         for id in requests {
             let request = self.request(tenant, id).await?;
             let at = self.ambient().now();
+            let secondary_can_decide = self.secondary_can_decide(tenant, &request).await?;
             let (name, command) = if request.status().is_open() {
                 (
                     "cancel",
@@ -129,6 +130,7 @@ impl App {
                         by: By::System,
                         cause,
                         reason: None,
+                        secondary_can_decide,
                     },
                 )
             } else {
