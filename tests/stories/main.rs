@@ -1,0 +1,8 @@
+//! Stories over real parts: HTTP, PostgreSQL, SMTP, agents. Two tenants exist in every world.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod deciding;
+mod links;
+mod telling;
+mod world;
