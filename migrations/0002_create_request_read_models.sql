@@ -95,6 +95,7 @@ create index request_queue_open on request_queue (tenant_id, build, digest_mac)
   where status in ('pending', 'escalated');
 create index request_queue_deadline on request_queue (tenant_id, build, deadline, submitted_position)
   where status in ('pending', 'escalated');
+create index request_queue_grants on request_queue (tenant_id, build) where grant_status = 'active';
 
 create table request_decision (
   tenant_id uuid not null,

@@ -156,6 +156,8 @@ pub async fn list(
     let routed = filter.routed_to.clone().unwrap_or_default();
     let seer = filter.seen_by.clone().unwrap_or_default();
     let rows = sqlx::query(sql)
+        // Planned for the filters that are given: the text is the same with and without them.
+        .persistent(false)
         .bind(tx.tenant().uuid())
         .bind(filter.statuses.iter().map(|s| s.as_str()).collect::<Vec<_>>())
         .bind(filter.action_types.iter().map(|t| t.as_str()).collect::<Vec<_>>())
@@ -312,12 +314,13 @@ fn live(row: &PgRow) -> Result<LiveRequest, ReadError> {
 /// [`ReadError`]
 pub async fn counts(tx: &mut TenantTx) -> Result<Counts, ReadError> {
     let row = sqlx::query(
-        "select count(*) filter (where status = 'pending') as pending,
-           count(*) filter (where status = 'escalated') as escalated,
-           count(*) filter (where grant_status = 'active') as active_grants
-         from request_queue
-         where tenant_id = $1 and build = live_build('request_queue')
-           and status in ('pending', 'escalated', 'approved')",
+        "select count(*) filter (where q.status = 'pending') as pending,
+           count(*) filter (where q.status = 'escalated') as escalated,
+           (select count(*) from request_queue g
+            where g.tenant_id = $1 and g.build = live_build('request_queue') and g.grant_status = 'active')
+             as active_grants
+         from request_queue q
+         where q.tenant_id = $1 and q.build = live_build('request_queue') and q.status in ('pending', 'escalated')",
     )
     .bind(tx.tenant().uuid())
     .fetch_one(&mut **tx)

@@ -61,6 +61,9 @@ pub enum RunError {
     /// A cursor could not be read.
     #[error(transparent)]
     Read(ReadError),
+    /// No projection has this name.
+    #[error("no projection is called `{0}`")]
+    Unknown(String),
     /// A finished build could not take the place of the live one.
     #[error("a build cannot go live: {0}")]
     Flip(String),
@@ -315,14 +318,14 @@ impl Runner {
     /// done by whoever runs or drains. Returns how many builds were begun; one that is under way is not begun again.
     ///
     /// # Errors
-    /// [`RunError`]; [`ReadError::Unreadable`] where a name is not that of a projection.
+    /// [`RunError`]; [`RunError::Unknown`] where a name is not that of a projection.
     pub async fn rebuild(&self, projections: &[&str], tenant: Option<TenantId>) -> Result<u64, RunError> {
         let chosen: Vec<&dyn Projection> = projections
             .iter()
             .map(|name| {
                 self.registry
                     .find(name)
-                    .ok_or_else(|| RunError::Read(ReadError::Unreadable(format!("no projection is called `{name}`"))))
+                    .ok_or_else(|| RunError::Unknown((*name).to_owned()))
             })
             .collect::<Result<_, _>>()?;
         let known = Known::of(chosen.into_iter());

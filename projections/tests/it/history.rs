@@ -181,7 +181,8 @@ impl<'w> History<'w> {
             return;
         };
         let until = self.world.now() + Duration::from_secs(900);
-        let command = match self.chance.below(10) {
+        let command = match self.chance.below(11) {
+            10 => UserCommand::SignOut { sessions: 1 },
             0 => UserCommand::ChangeUser {
                 email: format!("changed-{}@example.test", self.chance.below(20)),
                 name: self.name(),
@@ -250,7 +251,7 @@ impl<'w> History<'w> {
             return;
         };
         let command = match self.chance.below(8) {
-            0 => TeamCommand::DeleteTeam { used_by: Vec::new() },
+            0 if self.teams.len() > 3 => TeamCommand::DeleteTeam { used_by: Vec::new() },
             1 | 2 => TeamCommand::ChangeTeam {
                 name: Some(self.name()),
                 members: Some(self.some_users()),
@@ -281,7 +282,7 @@ impl<'w> History<'w> {
             return;
         };
         let command = match self.chance.below(6) {
-            0 => ServiceAccountCommand::DeleteServiceAccount,
+            0 if self.accounts.len() > 3 => ServiceAccountCommand::DeleteServiceAccount,
             1 | 2 => {
                 let Some((of, key)) = self.chance.pick(&self.keys) else {
                     return;
@@ -488,7 +489,7 @@ impl<'w> History<'w> {
             CollectionKind::Machines => format!("machine:{}*", self.chance.word()),
             CollectionKind::Applications => format!("path:/opt/{}/*", self.chance.word()),
         };
-        let command = if self.chance.one_in(8) {
+        let command = if self.chance.one_in(8) && self.collections.len() > 4 {
             CollectionCommand::DeleteCollection { used_by: Vec::new() }
         } else {
             CollectionCommand::ChangeCollection {
@@ -644,7 +645,7 @@ impl<'w> History<'w> {
         });
         let known = self.chance.pick(&self.rules);
         let command = match (self.chance.below(6), known) {
-            (0, Some(rule)) => {
+            (0, Some(rule)) if self.rules.len() > 2 => {
                 self.rules.retain(|r| *r != rule);
                 ApprovalRulesCommand::DeleteApprovalRule { rule }
             }
@@ -677,7 +678,19 @@ impl<'w> History<'w> {
 
     async fn tenant(&mut self) {
         let reason = self.chance.text();
-        let command = match self.chance.below(8) {
+        let at = self.world.now();
+        let command = match self.chance.below(12) {
+            8 => TenantCommand::RequestTenantDeletion {
+                at,
+                purge_at: at + Duration::from_secs(30 * 86_400),
+            },
+            9 | 10 => TenantCommand::CancelTenantDeletion { reason },
+            11 => TenantCommand::ChangeKeySet {
+                version: 2 + self.chance.below(3),
+                purpose: "grant".into(),
+                active: Some("kid-2".into()),
+                withdrawn: Vec::new(),
+            },
             0 => TenantCommand::SuspendTenant { reason },
             1..=3 => TenantCommand::ResumeTenant { reason },
             4 => TenantCommand::RestoreLog {

@@ -16,7 +16,10 @@ async fn open(world: &World) -> Vec<Outgoing> {
     let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
         .await
         .unwrap();
-    mail_outbox::open_tasks(&mut tx, 200).await.unwrap()
+    let open = mail_outbox::open_tasks(&mut tx, 200).await.unwrap();
+    // The locks end here and not some time later.
+    tx.rollback().await.unwrap();
+    open
 }
 
 fn short(mails: &[Outgoing]) -> Vec<(MailKind, Recipients)> {
@@ -206,7 +209,8 @@ async fn two_notifiers_never_have_the_same_mail() {
     let of_two = mail_outbox::open_tasks(&mut two, 10).await.unwrap();
     assert_eq!((of_one.len(), of_two.len()), (1, 1));
     assert_ne!(of_one[0].position, of_two[0].position);
-    drop((one, two));
+    one.rollback().await.unwrap();
+    two.rollback().await.unwrap();
     address_all(&world, anna).await;
     let (mut one, mut two) = (begin().await, begin().await);
     let of_one = mail_outbox::due_deliveries(&mut one, world.now(), 1).await.unwrap();
