@@ -47,6 +47,7 @@ fn sample(rust: &str) -> Value {
         "RequestId" => id("req"),
         "ApiKeyId" => id("key"),
         "RegistrationTokenId" => id("rtk"),
+        "InvitationId" => id("inv"),
         "ActivityId" => id("act"),
         "String" => json!("text"),
         "bool" => json!(true),

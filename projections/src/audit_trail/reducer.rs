@@ -149,6 +149,7 @@ fn marked(event: &AnyEvent) -> bool {
         AnyEvent::User(event) => match event {
             UserEvent::ChannelLocked(_) => true,
             UserEvent::CodeVerified(e) => e.other_user,
+            UserEvent::UserInvited(_) => false,
             UserEvent::UserCreated(_)
             | UserEvent::UserChanged(_)
             | UserEvent::UserDisabled(_)

@@ -298,6 +298,7 @@ pub(super) fn subject(event: &UserEvent) -> UserId {
         UserEvent::ChannelLocked(e) => e.user,
         UserEvent::SignedIn(e) => e.user,
         UserEvent::CodeVerified(e) => e.user,
+        UserEvent::UserInvited(e) => e.user,
         UserEvent::SignedOut(e) => e.user,
     }
 }
@@ -340,6 +341,7 @@ fn apply(row: &mut Option<UserView>, event: UserEvent, at: Timestamp) {
         UserEvent::PasswordChanged(_)
         | UserEvent::ChannelLocked(_)
         | UserEvent::SignedOut(_)
+        | UserEvent::UserInvited(_)
         | UserEvent::CodeVerified(_) => {}
     }
 }

@@ -272,6 +272,23 @@ pub async fn counts_by_group(tx: &mut TenantTx) -> Result<BTreeMap<DeploymentGro
         .collect()
 }
 
+/// How many endpoints that are not removed were seen at or after this moment.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn online(tx: &mut TenantTx, seen_after: Timestamp) -> Result<u64, ReadError> {
+    let row = sqlx::query(
+        "select count(*) as count from fleet_endpoint e
+           join endpoint_status s on s.tenant_id = e.tenant_id and s.endpoint_id = e.endpoint_id
+         where e.tenant_id = $1 and e.build = live_build('fleet') and e.removed_at is null and s.last_seen_at >= $2",
+    )
+    .bind(tenant(tx))
+    .bind(moment(seen_after))
+    .fetch_one(&mut **tx)
+    .await?;
+    row.count("count")
+}
+
 /// A page of endpoints, by the machine's name.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ mod tokens;
 
 pub use endpoints::{
     EndpointFilter, EndpointState, EndpointView, Liveness, SnapshotState, by_machine_id, counts_by_group, endpoint,
-    endpoints, endpoints_by_id, public_key,
+    endpoints, endpoints_by_id, online, public_key,
 };
 pub use groups::{GroupView, group, group_by_name, groups};
 pub use heartbeat::{Heartbeat, Plugin, record_heartbeat};

@@ -45,6 +45,10 @@ pub enum MailKind {
     GrantOverused,
     /// An account was locked after too many wrong codes or passwords.
     ChannelLocked,
+    /// Choose a password: you have an account.
+    Invited,
+    /// Choose a password: you lost yours.
+    PasswordReset,
 }
 
 impl MailKind {
@@ -63,6 +67,8 @@ impl MailKind {
             Self::GrantRevoked => "grant_revoked",
             Self::GrantOverused => "grant_overused",
             Self::ChannelLocked => "channel_locked",
+            Self::Invited => "invited",
+            Self::PasswordReset => "password_reset",
         }
     }
 
@@ -77,7 +83,9 @@ impl MailKind {
             | Self::Cancelled
             | Self::GrantRevoked
             | Self::GrantOverused
-            | Self::ChannelLocked => 0,
+            | Self::ChannelLocked
+            | Self::Invited
+            | Self::PasswordReset => 0,
             Self::NoApprover | Self::Handled => 1,
         }
     }
@@ -97,6 +105,8 @@ pub enum Recipients {
     Requester,
     /// The tenant's administrators and owners.
     Administrators,
+    /// The user it is about.
+    User,
 }
 
 impl Recipients {
@@ -109,6 +119,7 @@ impl Recipients {
             Self::Asked => "asked",
             Self::Requester => "requester",
             Self::Administrators => "administrators",
+            Self::User => "user",
         }
     }
 }

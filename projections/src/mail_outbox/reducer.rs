@@ -129,6 +129,14 @@ impl Delta for MailDelta {
                         None,
                     );
                 }
+                UserEvent::UserInvited(e) => {
+                    let kind = if e.reset {
+                        MailKind::PasswordReset
+                    } else {
+                        MailKind::Invited
+                    };
+                    self.push(event, kind, Recipients::User, None, Some(e.user), None);
+                }
                 UserEvent::UserCreated(_)
                 | UserEvent::UserChanged(_)
                 | UserEvent::UserDisabled(_)

@@ -142,6 +142,7 @@ impl Delta for RequestDelta {
                     }
                 }
                 UserEvent::UserCreated(_)
+                | UserEvent::UserInvited(_)
                 | UserEvent::UserChanged(_)
                 | UserEvent::UserDisabled(_)
                 | UserEvent::UserEnabled(_)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChannelLocked, CodeVerified, MfaEnrolled, MfaRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged,
-    UserCommand, UserCreated, UserDisabled, UserEnabled, UserError, UserEvent,
+    UserCommand, UserCreated, UserDisabled, UserEnabled, UserError, UserEvent, UserInvited,
 };
 use crate::{Noun, aggregate::aggregate, text};
 
@@ -57,6 +57,7 @@ impl User {
             }
             UserEvent::UserChanged(_)
             | UserEvent::PasswordChanged(_)
+            | UserEvent::UserInvited(_)
             | UserEvent::ChannelLocked(_)
             | UserEvent::CodeVerified(_)
             | UserEvent::SignedIn(_)
@@ -125,6 +126,13 @@ impl Noun for User {
             C::EnableUser if !self.disabled => return Err(UserError::NotDisabled),
             C::EnableUser => UserEnabled { user, person }.into(),
             C::ChangePassword { how } => PasswordChanged { user, person, how }.into(),
+            C::InviteUser { invitation, reset } => UserInvited {
+                user,
+                person,
+                invitation,
+                reset,
+            }
+            .into(),
             C::EnrolMfa { method } => MfaEnrolled { user, person, method }.into(),
             C::RemoveMfa { method } if !self.factors.contains(&method) => {
                 return Err(UserError::NotEnrolled { method });

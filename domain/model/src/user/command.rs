@@ -1,6 +1,6 @@
 //! What can be asked of a user's account.
 
-use formats::{EndpointId, PersonId, RequestId, Timestamp, UserId};
+use formats::{EndpointId, InvitationId, PersonId, RequestId, Timestamp, UserId};
 
 /// The commands, by their names in the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum UserCommand {
     EnableUser,
     /// Note a new password.
     ChangePassword { how: String },
+    /// Note that a link was sent with which the person chooses a password.
+    InviteUser { invitation: InvitationId, reset: bool },
     /// Note a second factor.
     EnrolMfa { method: String },
     /// Note that a second factor is gone.

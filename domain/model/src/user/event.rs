@@ -1,6 +1,6 @@
 //! What can happen to a user.
 
-use formats::{EndpointId, PersonId, RequestId, Timestamp, UserId};
+use formats::{EndpointId, InvitationId, PersonId, RequestId, Timestamp, UserId};
 
 use crate::{
     Personal,
@@ -46,6 +46,15 @@ events! {
             person: PersonId,
             /// `set-up`, `change`, `reset` or `operator`.
             how: String,
+        }
+        /// A link was sent with which the person chooses a password: at first, or after they lost it.
+        UserInvited {
+            user: UserId,
+            person: PersonId,
+            /// The link's id; its secret follows from it and a key of the tenant.
+            invitation: InvitationId,
+            /// The password was lost.
+            reset: bool,
         }
         /// A second factor was enrolled and confirmed.
         MfaEnrolled {
@@ -104,6 +113,7 @@ impl EventData for UserEvent {
             Self::UserDisabled(e) => e.person,
             Self::UserEnabled(e) => e.person,
             Self::PasswordChanged(e) => e.person,
+            Self::UserInvited(e) => e.person,
             Self::MfaEnrolled(e) => e.person,
             Self::MfaRemoved(e) => e.person,
             Self::ChannelLocked(e) => e.person,
@@ -124,6 +134,7 @@ impl EventData for UserEvent {
             Self::UserDisabled(_)
             | Self::UserEnabled(_)
             | Self::PasswordChanged(_)
+            | Self::UserInvited(_)
             | Self::MfaEnrolled(_)
             | Self::MfaRemoved(_)
             | Self::ChannelLocked(_)

@@ -34,6 +34,34 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
             .refuses(403, "TENANT_SUSPENDED, CROSS_SITE")
             .refuses(429, "LOCKED"),
         )
+        .post(
+            "/auth/invitation",
+            accept_invitation,
+            Op::new("acceptInvitation", "Choose a password by a link, and begin a session")
+                .takes(Shape::Json("AcceptInvitation"))
+                .answers(200, "The session; its cookie is set", Shape::Json("Session"))
+                .refuses(401, "INVITATION_INVALID")
+                .refuses(403, "TENANT_SUSPENDED, CROSS_SITE")
+                .refuses(422, "WEAK_PASSWORD"),
+        )
+        .post(
+            "/auth/password-reset",
+            forgot_password,
+            Op::new("forgotPassword", "Ask for a link by mail; the answer is the same whether or not there is such a person")
+                .takes(Shape::Json("ForgotPassword"))
+                .answers(202, "Asked", Shape::Empty)
+                .refuses(403, "CROSS_SITE"),
+        )
+        .post(
+            "/auth/password-reset/confirm",
+            accept_invitation,
+            Op::new("resetPassword", "Choose a new password by a link, and begin a session")
+                .takes(Shape::Json("AcceptInvitation"))
+                .answers(200, "The session; its cookie is set", Shape::Json("Session"))
+                .refuses(401, "INVITATION_INVALID")
+                .refuses(403, "TENANT_SUSPENDED, CROSS_SITE")
+                .refuses(422, "WEAK_PASSWORD"),
+        )
         .with(|router| match state {
             Some(state) => router.layer(from_fn_with_state(state.clone(), strangers)),
             None => router,
@@ -193,6 +221,47 @@ async fn sign_in(
         session: Some(signed_in.session),
     };
     Ok((jar, Json(view(&state, &authed).await?)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InvitationBody {
+    token: String,
+    password: String,
+}
+
+async fn accept_invitation(
+    State(state): State<ApiState>,
+    From(origin): From,
+    headers: HeaderMap,
+    Json(body): Json<InvitationBody>,
+) -> Answer<Response> {
+    check_same_origin(&headers, &state.config.public_url)?;
+    let signed_in = state.app.accept_invitation(&origin, &body.token, &body.password).await?;
+    let jar = CookieJar::new().add(session_cookie(&state, &signed_in));
+    let authed = Authed {
+        caller: signed_in.session.caller.clone(),
+        session: Some(signed_in.session),
+    };
+    Ok((jar, Json(view(&state, &authed).await?)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgotBody {
+    tenant: String,
+    email: String,
+}
+
+async fn forgot_password(
+    State(state): State<ApiState>,
+    From(origin): From,
+    headers: HeaderMap,
+    Json(body): Json<ForgotBody>,
+) -> Answer<StatusCode> {
+    check_same_origin(&headers, &state.config.public_url)?;
+    state.app.forgot_password(&origin, body.tenant, body.email);
+    Ok(StatusCode::ACCEPTED)
 }
 
 async fn session(State(state): State<ApiState>, authed: Authed) -> Answer<Json<SessionView>> {

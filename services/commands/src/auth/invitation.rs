@@ -3,15 +3,28 @@
 
 use std::time::Duration;
 
-use formats::{Credential, CredentialKind, TenantId, UserId};
+use eventstore::{TenantKeys, TenantTx};
+use formats::{Credential, CredentialKind, InvitationId, TenantId, UserId, credential::Secret, mac::hmac_sha256};
 use model::user::{User, UserCommand};
 use serde_json::json;
 
 use super::{SignedIn, store};
-use crate::{App, Caller, Origin, Outcome, Principal, Refusal};
+use crate::{App, Caller, Origin, Outcome, Principal, Refusal, Written};
 
 /// How long a link works.
 const LASTS: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// The credential of an invitation: its secret follows from its id and a key of the tenant, so that no outbox holds it.
+fn derived(keys: &TenantKeys, tenant: TenantId, invitation: InvitationId) -> Credential {
+    let id = invitation.uuid();
+    let secret = hmac_sha256(keys.link().expose(), &[b"portcullis/invitation/1", id.as_bytes()]);
+    Credential {
+        kind: CredentialKind::Invitation,
+        tenant: Some(tenant),
+        id,
+        secret: Secret::from_bytes(secret),
+    }
+}
 
 fn invalid() -> Refusal {
     Refusal::new(
@@ -23,27 +36,94 @@ fn invalid() -> Refusal {
 }
 
 impl App {
-    /// A link's token for a user. An earlier one dies.
+    /// A link's token for a user, noted in the log, which lets a mail with it go out. An earlier one dies.
     ///
     /// # Errors
-    /// `NOT_FOUND`
-    pub async fn invitation(&self, tenant: TenantId, user: UserId) -> Outcome<String> {
-        let account: User = self.state(tenant, user.uuid()).await?;
+    /// `NOT_FOUND`, `USER_DISABLED`.
+    pub async fn invite(&self, caller: &Caller, user: UserId, reset: bool) -> Outcome<(Written, String)> {
+        let account: User = self.state(caller.tenant, user.uuid()).await?;
         if account.person().is_none() {
             return Err(Refusal::not_found("user"));
         }
         let now = self.ambient().now();
-        let credential = Credential::mint(
-            CredentialKind::Invitation,
-            tenant,
-            self.ambient().uuid(),
-            self.ambient(),
-        );
-        let mut tx = self.writing(tenant).await?;
+        let invitation: InvitationId = self.ambient().id();
+        let keys = self.store.vault().tenant(caller.tenant).await?;
+        let credential = derived(&keys, caller.tenant, invitation);
+        let mut tx = self.writing(caller.tenant).await?;
         store::revoke_credentials_of(&mut tx, user.uuid(), now).await?;
         store::keep_credential(&mut tx, &credential, user.uuid(), now, Some(now + LASTS)).await?;
         tx.commit().await?;
-        Ok(credential.expose().to_string())
+        let mut log = caller.clone();
+        log.origin.idempotency_key = None;
+        let command = UserCommand::InviteUser { invitation, reset };
+        let content = json!({ "invitation": invitation });
+        let written = self
+            .run::<User>(&log, "inviteUser", user.uuid(), &content, command)
+            .await?;
+        Ok((written, credential.expose().to_string()))
+    }
+
+    /// A link's token for a user, for whoever runs the server.
+    ///
+    /// # Errors
+    /// As [`App::invite`].
+    pub async fn invitation(&self, tenant: TenantId, user: UserId) -> Outcome<String> {
+        let system = Caller::system(tenant, self.ambient().uuid());
+        Ok(self.invite(&system, user, false).await?.1)
+    }
+
+    /// Sends a person who lost their password a link. The answer is the same whether or not there is such a person, and
+    /// takes as long: the work is done after it.
+    pub fn forgot_password(&self, origin: &Origin, slug: String, email: String) {
+        let (app, origin) = (self.clone(), origin.clone());
+        tokio::spawn(async move {
+            let done = async {
+                let Some((tenant, status)) = store::tenant_by_slug(app.pool(), &slug).await? else {
+                    return Ok(());
+                };
+                let mut tx = app.reading(tenant).await?;
+                let row = projections::directory::user_by_email(&mut tx, &email).await?;
+                drop(tx);
+                let Some(row) = row.filter(|row| row.disabled_at.is_none() && status == "active") else {
+                    return Ok(());
+                };
+                // At most one link every few minutes, so that nobody's mailbox is filled.
+                let recent = app.ambient().now() - Duration::from_secs(5 * 60);
+                let mut tx = app.reading(tenant).await?;
+                if store::has_credential_since(&mut tx, CredentialKind::Invitation, row.id.uuid(), recent).await? {
+                    return Ok(());
+                }
+                drop(tx);
+                let caller = Caller {
+                    tenant,
+                    principal: Principal::System,
+                    origin,
+                };
+                app.invite(&caller, row.id, true).await.map(|_| ())
+            };
+            if let Err(refusal) = done.await as Outcome<()> {
+                tracing::warn!(%refusal, "no link for a lost password was sent");
+            }
+        });
+    }
+
+    /// The link of the invitation noted at this position; none where the event is another one.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`
+    pub async fn invitation_link(&self, tx: &mut TenantTx, position: u64) -> Outcome<Option<String>> {
+        let events = self.store.read_in(tx, position.saturating_sub(1), 1).await?;
+        let Some(invitation) = events.first().and_then(|event| event.body.data.get("invitation")) else {
+            return Ok(None);
+        };
+        let invitation: InvitationId = serde_json::from_value(invitation.clone()).map_err(Refusal::internal)?;
+        let keys = self.store.vault().tenant_in(tx).await?;
+        let credential = derived(&keys, tx.tenant(), invitation);
+        Ok(Some(format!(
+            "{}/invitation/{}",
+            self.config.public_url,
+            &*credential.expose()
+        )))
     }
 
     /// Chooses a password by a link, and signs in.

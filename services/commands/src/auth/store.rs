@@ -444,6 +444,25 @@ pub(crate) async fn revoke_credential(tx: &mut TenantTx, kind: CredentialKind, i
     Ok(())
 }
 
+/// Whether a credential of this kind was made for this owner since a moment.
+pub(crate) async fn has_credential_since(
+    tx: &mut TenantTx,
+    kind: CredentialKind,
+    owner: Uuid,
+    since: Timestamp,
+) -> Sql<bool> {
+    sqlx::query_scalar(
+        "select exists (select from credential
+           where tenant_id = $1 and owner_id = $2 and kind = $3 and created_at > $4)",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(owner)
+    .bind(kind.as_str())
+    .bind(since.to_datetime())
+    .fetch_one(&mut **tx)
+    .await
+}
+
 /// Takes a credential that works once; whether it was still there to be taken.
 pub(crate) async fn use_credential(tx: &mut TenantTx, kind: CredentialKind, id: Uuid, now: Timestamp) -> Sql<bool> {
     let done = sqlx::query(

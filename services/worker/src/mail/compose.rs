@@ -39,6 +39,7 @@ struct Html<'a> {
     facts: &'a [Fact],
     quote: Option<&'a str>,
     link: Option<&'a str>,
+    action: &'a str,
     tenant: &'a str,
     footer: &'a str,
 }
@@ -51,6 +52,7 @@ struct Text<'a> {
     facts: &'a [Fact],
     quote: Option<&'a str>,
     link: Option<&'a str>,
+    action: &'a str,
     tenant: &'a str,
     footer: &'a str,
 }
@@ -101,13 +103,17 @@ pub async fn compose(
         mail.kind,
         MailKind::Submitted | MailKind::NoApprover | MailKind::Escalated
     );
+    let invites = matches!(mail.kind, MailKind::Invited | MailKind::PasswordReset);
     let link = match &request {
+        None if invites => app.invitation_link(tx, mail.position).await?,
         Some(request) if asks => Some(app.link_for(tx.tenant(), request.id, delivery.recipient).await?),
         _ => None,
     };
     let quote = words.quote.as_deref().map(shown);
     let lead = shown(&words.lead);
-    let footer = if asks {
+    let footer = if invites {
+        "The link works once, within three days. If you did not expect it, leave it alone: nothing changes."
+    } else if asks {
         "The link is for you alone and decides nothing by itself: the page asks who you are first."
     } else {
         "This mail was sent automatically."
@@ -118,6 +124,11 @@ pub async fn compose(
         facts: &facts,
         quote: quote.as_deref(),
         link: link.as_deref(),
+        action: if invites {
+            "Choose a password"
+        } else {
+            "Look at it and decide"
+        },
         tenant: &tenant_name,
         footer,
     };
@@ -127,6 +138,11 @@ pub async fn compose(
         facts: &facts,
         quote: quote.as_deref(),
         link: link.as_deref(),
+        action: if invites {
+            "Choose a password"
+        } else {
+            "Look at it and decide"
+        },
         tenant: &tenant_name,
         footer,
     };
@@ -193,6 +209,22 @@ async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRe
             lead: format!(
                 "Too many wrong passwords or codes were given for {who}. The lock ends by itself; look at the audit trail for where they came from."
             ),
+            quote: None,
+        }));
+    }
+    if mail.kind == MailKind::Invited {
+        return Ok(Some(Words {
+            subject: "Your account: choose a password".to_owned(),
+            title: "Welcome".to_owned(),
+            lead: "An account was made for you. Choose a password to sign in.".to_owned(),
+            quote: None,
+        }));
+    }
+    if mail.kind == MailKind::PasswordReset {
+        return Ok(Some(Words {
+            subject: "Choose a new password".to_owned(),
+            title: "Choose a new password".to_owned(),
+            lead: "Somebody, probably you, asked for a new password for this account.".to_owned(),
             quote: None,
         }));
     }
@@ -305,7 +337,7 @@ async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRe
             format!("The endpoint of {who} reports a use that the permission does not cover. Look at the endpoint."),
             None,
         ),
-        MailKind::ChannelLocked => None,
+        MailKind::ChannelLocked | MailKind::Invited | MailKind::PasswordReset => None,
     })
 }
 

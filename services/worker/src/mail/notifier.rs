@@ -187,6 +187,10 @@ async fn recipients(tx: &mut TenantTx, mail: &Outgoing) -> Outcome<Vec<UserView>
     };
     let named = |approvers: &[Approver]| approvers.to_vec();
     let mut users = match (mail.recipients, &row) {
+        (Recipients::User, _) => match mail.user {
+            Some(user) => directory::user(tx, user).await?.into_iter().collect(),
+            None => Vec::new(),
+        },
         (Recipients::Administrators, _) => directory::administrators(tx).await?,
         (Recipients::Primary, Some(row)) => directory::resolve(tx, &named(&row.route.primary)).await?,
         (Recipients::Secondary, Some(row)) => directory::resolve(tx, &named(&row.route.secondary)).await?,
