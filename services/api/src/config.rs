@@ -22,6 +22,8 @@ pub struct ApiConfig {
     pub security_contact: Option<String>,
     /// Whether mails can be sent; `/readyz` says so.
     pub mail: bool,
+    /// Whether GraphQL describes its schema to whoever is signed in. The schema is public anyway.
+    pub introspection: bool,
 }
 
 impl Default for ApiConfig {
@@ -43,6 +45,7 @@ impl Default for ApiConfig {
             rates: Rates::default(),
             security_contact: None,
             mail: false,
+            introspection: true,
         }
     }
 }

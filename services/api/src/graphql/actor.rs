@@ -3,13 +3,8 @@
 use async_graphql::{Context, ID, Object};
 use formats::{EndpointId, ServiceAccountId, UserId};
 
-use super::{
-    context::Ask,
-    error::Answer,
-    words::ActorKind,
-};
+use super::{context::Ask, error::Answer, words::ActorKind};
 
-/// Who did something, as recorded: the name stays when the account goes; null once erased.
 #[derive(Debug, Clone)]
 pub(crate) struct Actor {
     kind: formats::ActorKind,
@@ -34,6 +29,7 @@ impl From<&formats::Actor> for Actor {
     }
 }
 
+/// Who did something, as recorded: the name stays when the account goes; null once erased.
 #[Object]
 impl Actor {
     async fn kind(&self) -> ActorKind {
@@ -59,11 +55,19 @@ impl Actor {
                 Err(_) => None,
             },
             Kind::ServiceAccount => match id.parse::<ServiceAccountId>() {
-                Ok(account) => frame.load().load_one(account).await?.map(|account| account.name.clone()),
+                Ok(account) => frame
+                    .load()
+                    .load_one(account)
+                    .await?
+                    .map(|account| account.name.clone()),
                 Err(_) => None,
             },
             Kind::Endpoint => match id.parse::<EndpointId>() {
-                Ok(endpoint) => frame.load().load_one(endpoint).await?.map(|endpoint| endpoint.machine.name.clone()),
+                Ok(endpoint) => frame
+                    .load()
+                    .load_one(endpoint)
+                    .await?
+                    .map(|endpoint| endpoint.machine.name.clone()),
                 Err(_) => None,
             },
             Kind::Operator => self.id.clone(),

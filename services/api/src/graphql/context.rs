@@ -26,7 +26,8 @@ use projections::{
     directory::{TeamView, TenantView, UserView},
     fleet::GroupView,
     policies::{PolicyFilter, PolicySort, PolicyView},
-    request_queue::QueuedRequest,
+    policy_snapshot::HeldSnapshot,
+    request_queue::{Counts, QueuedRequest},
 };
 use tokio::sync::OnceCell;
 
@@ -56,7 +57,12 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(state: ApiState, caller: Caller, credential: Credential) -> Self {
         let frame = Arc::new(Frame::new(state.app.clone(), caller));
-        Self { state, credential, frame: RwLock::new(frame), mutations: AtomicU32::new(0) }
+        Self {
+            state,
+            credential,
+            frame: RwLock::new(frame),
+            mutations: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn state(&self) -> &ApiState {
@@ -105,7 +111,9 @@ impl Call {
 /// Counts one more call of this principal, beside the one that the HTTP layer counted.
 pub(crate) fn charge(state: &ApiState, caller: &Caller) -> Outcome<()> {
     let key = format!("{}/{}", caller.tenant.uuid().simple(), caller.name());
-    let counted = state.limits.charge(&axum::http::Extensions::new(), Who::Principal, &key);
+    let counted = state
+        .limits
+        .charge(&axum::http::Extensions::new(), Who::Principal, &key);
     counted.map_err(|problem| problem.refusal().clone())
 }
 
@@ -160,6 +168,8 @@ pub(crate) struct Frame {
     collections: OnceCell<Arc<Vec<CollectionView>>>,
     rules: OnceCell<Arc<Vec<ApprovalRuleView>>>,
     policies: OnceCell<Arc<Vec<PolicyView>>>,
+    held: OnceCell<Arc<Vec<HeldSnapshot>>>,
+    counts: OnceCell<Arc<Counts>>,
 }
 
 /// What the visibility of requests depends on.
@@ -202,7 +212,10 @@ macro_rules! cells {
 
 impl Frame {
     fn new(app: App, caller: Caller) -> Self {
-        let reader = Reader { app: app.clone(), caller: caller.clone() };
+        let reader = Reader {
+            app: app.clone(),
+            caller: caller.clone(),
+        };
         Self {
             now: app.now(),
             loader: DataLoader::with_cache(reader, tokio::spawn, HashMapCache::default()),
@@ -216,6 +229,8 @@ impl Frame {
             collections: OnceCell::new(),
             rules: OnceCell::new(),
             policies: OnceCell::new(),
+            held: OnceCell::new(),
+            counts: OnceCell::new(),
         }
     }
 
@@ -244,6 +259,10 @@ impl Frame {
         collections: Vec<CollectionView> = |tx| projections::collections::all(&mut tx).await?;
         /// All approval rules, in the order in which they are asked.
         rules: Vec<ApprovalRuleView> = |tx| projections::approval_rules::all(&mut tx).await?;
+        /// How many requests are open and how many grants active.
+        counts: Counts = |tx| projections::request_queue::counts(&mut tx).await?;
+        /// Snapshots that wait for a confirmation.
+        held: Vec<HeldSnapshot> = |tx| projections::policy_snapshot::held(&mut tx).await?;
         /// All policies that are not deleted, by name, with what is staged.
         policies: Vec<PolicyView> = |tx| {
             let mut all = Vec::new();
@@ -264,7 +283,9 @@ impl Frame {
     /// What the visibility of requests depends on.
     pub(crate) async fn viewer(&self) -> Outcome<Arc<ViewerFacts>> {
         let read = async || {
-            let Some(user) = self.caller.user() else { return Ok::<_, Refusal>(Arc::default()) };
+            let Some(user) = self.caller.user() else {
+                return Ok::<_, Refusal>(Arc::default());
+            };
             let mut tx = self.tx().await?;
             let people = projections::directory::persons_of_user(&mut tx, user).await?;
             let teams = projections::directory::teams_of(&mut tx, &[user]).await?;

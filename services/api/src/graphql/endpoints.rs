@@ -22,7 +22,6 @@ use super::{
     words::{EndpointStatus, Os, all},
 };
 
-/// One machine that runs the agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint(pub(crate) Arc<EndpointView>);
 
@@ -34,6 +33,7 @@ impl Endpoint {
     }
 }
 
+/// One machine that runs the agent.
 #[Object]
 impl Endpoint {
     pub(crate) async fn id(&self) -> ID {
@@ -103,7 +103,12 @@ impl Endpoint {
     }
 
     async fn plugins(&self) -> Vec<AgentPlugin> {
-        let plugins = self.0.status.as_ref().map(|status| status.plugins.as_slice()).unwrap_or_default();
+        let plugins = self
+            .0
+            .status
+            .as_ref()
+            .map(|status| status.plugins.as_slice())
+            .unwrap_or_default();
         plugins.iter().cloned().map(Into::into).collect()
     }
 
@@ -145,11 +150,13 @@ pub(crate) struct AgentPlugin {
 
 impl From<Plugin> for AgentPlugin {
     fn from(plugin: Plugin) -> Self {
-        Self { name: plugin.name, state: plugin.state }
+        Self {
+            name: plugin.name,
+            state: plugin.state,
+        }
     }
 }
 
-/// An account seen on an endpoint, and the person it belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointAccount {
     account: String,
@@ -159,10 +166,15 @@ pub(crate) struct EndpointAccount {
 
 impl EndpointAccount {
     fn of(person: &PersonView) -> Option<Self> {
-        Some(Self { account: person.account.clone()?, person: person.clone(), seen_at: person.seen_at? })
+        Some(Self {
+            account: person.account.clone()?,
+            person: person.clone(),
+            seen_at: person.seen_at?,
+        })
     }
 }
 
+/// An account seen on an endpoint, and the person it belongs to.
 #[Object]
 impl EndpointAccount {
     async fn account(&self) -> &str {
@@ -239,7 +251,9 @@ impl EndpointQuery {
             Total::default()
         } else {
             let groups = frame.groups().await?;
-            let wanted = groups.iter().filter(|known| group.is_none_or(|group| group == known.id));
+            let wanted = groups
+                .iter()
+                .filter(|known| group.is_none_or(|group| group == known.id));
             Total::known(wanted.map(|known| known.endpoints).sum())
         };
         Ok(connect(&page, found, total, |endpoint| Endpoint(Arc::new(endpoint))))
@@ -274,7 +288,10 @@ impl EndpointPayload {
     async fn of(ctx: &Context<'_>, id: EndpointId, position: u64) -> Answer<Self> {
         let frame = written(ctx, position).await;
         let endpoint = Endpoint(present(frame.load().load_one(id).await?, position)?);
-        Ok(Self { endpoint, position: Position(position) })
+        Ok(Self {
+            endpoint,
+            position: Position(position),
+        })
     }
 }
 
@@ -287,7 +304,10 @@ impl EndpointMutation {
     async fn remove_endpoint(&self, ctx: &Context<'_>, input: RemoveEndpointInput) -> Answer<EndpointPayload> {
         let (frame, caller) = ctx.command()?;
         let id = named(&input.endpoint_id, "endpoint", "endpointId")?;
-        let done = frame.app.remove_endpoint(&caller, id, input.reason.unwrap_or_default()).await?;
+        let done = frame
+            .app
+            .remove_endpoint(&caller, id, input.reason.unwrap_or_default())
+            .await?;
         EndpointPayload::of(ctx, id, done.position).await
     }
 

@@ -2,7 +2,6 @@
 
 use async_graphql::{Error, ErrorExtensionValues, Response, ServerError, Value as GraphValue};
 use commands::Refusal;
-use projections::ReadError;
 use serde_json::Value;
 
 /// Why a resolver gives no answer. It has no `Display`, so that no `?` turns it into a bare message.
@@ -33,6 +32,24 @@ impl From<Fault> for Error {
 impl From<Fault> for ServerError {
     fn from(fault: Fault) -> Self {
         refuse(&fault.0)
+    }
+}
+
+/// The refusal of bad input that a fault is; any other fault goes on.
+pub(crate) fn first_refusal(fault: Fault) -> Answer<Refusal> {
+    if fault.0.code == "BAD_INPUT" {
+        Ok(*fault.0)
+    } else {
+        Err(fault)
+    }
+}
+
+/// What may not be seen looks like what does not exist; any other fault goes on.
+pub(crate) fn forbidden_is_none<T>(fault: Fault) -> Answer<Option<T>> {
+    if fault.0.code == "FORBIDDEN" {
+        Ok(None)
+    } else {
+        Err(fault)
     }
 }
 
@@ -72,9 +89,16 @@ fn extensions(refusal: &Refusal) -> ErrorExtensionValues {
 /// fit their type.
 pub(crate) fn name_errors(response: &mut Response) {
     for error in &mut response.errors {
-        let named = error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
+        let named = error
+            .extensions
+            .as_ref()
+            .is_some_and(|values| values.get("code").is_some());
         if !named {
-            let code = if error.path.is_empty() { "INVALID_DOCUMENT" } else { "BAD_INPUT" };
+            let code = if error.path.is_empty() {
+                "INVALID_DOCUMENT"
+            } else {
+                "BAD_INPUT"
+            };
             error.extensions.get_or_insert_default().set("code", code);
         }
     }

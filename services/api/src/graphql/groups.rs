@@ -21,7 +21,6 @@ use super::{
     words::Os,
 };
 
-/// Endpoints that belong together for rollout.
 #[derive(Debug, Clone)]
 pub(crate) struct DeploymentGroup(pub(crate) GroupView);
 
@@ -43,6 +42,7 @@ impl DeploymentGroup {
     }
 }
 
+/// Endpoints that belong together for rollout.
 #[Object]
 impl DeploymentGroup {
     pub(crate) async fn id(&self) -> ID {
@@ -75,9 +75,13 @@ impl DeploymentGroup {
     /// A newer snapshot that drops so much at once that somebody has to confirm it.
     async fn held_snapshot(&self, ctx: &Context<'_>) -> Answer<Option<HeldSnapshot>> {
         let frame = ctx.frame_for(Act::ReadFleet)?;
-        let mut tx = frame.tx().await?;
-        let held = projections::policy_snapshot::held(&mut tx).await?;
-        Ok(held.into_iter().find(|held| held.group == self.0.id).map(Into::into))
+        Ok(frame
+            .held()
+            .await?
+            .iter()
+            .find(|held| held.group == self.0.id)
+            .cloned()
+            .map(Into::into))
     }
 
     /// Policies that have a revision staged to this group.
@@ -85,9 +89,12 @@ impl DeploymentGroup {
     async fn staged_policies(&self, ctx: &Context<'_>) -> Answer<Vec<Policy>> {
         let frame = ctx.frame_for(Act::ReadPolicies)?;
         let policies = frame.policies().await?;
-        let staged = policies
-            .iter()
-            .filter(|policy| policy.staged.as_ref().is_some_and(|staged| staged.groups.contains(&self.0.id)));
+        let staged = policies.iter().filter(|policy| {
+            policy
+                .staged
+                .as_ref()
+                .is_some_and(|staged| staged.groups.contains(&self.0.id))
+        });
         Ok(staged.cloned().map(Policy::of).collect())
     }
 
@@ -131,7 +138,6 @@ impl From<Held> for HeldSnapshot {
     }
 }
 
-/// What endpoints register with. Its secret is shown when it is issued, and never again.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrationToken(pub(crate) TokenView);
 
@@ -144,6 +150,7 @@ impl RegistrationToken {
     }
 }
 
+/// What endpoints register with. Its secret is shown when it is issued, and never again.
 #[Object]
 impl RegistrationToken {
     pub(crate) async fn id(&self) -> ID {
@@ -203,7 +210,8 @@ impl GroupQuery {
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateDeploymentGroupInput {
     name: String,
-    #[graphql(default, desc = "Not kept: only the empty one is taken.")]
+    /// Not kept: only the empty one is taken.
+    #[graphql(default)]
     description: String,
 }
 
@@ -234,7 +242,10 @@ pub(crate) struct DeploymentGroupPayload {
 impl DeploymentGroupPayload {
     async fn of(ctx: &Context<'_>, id: DeploymentGroupId, position: u64) -> Answer<Self> {
         let frame = written(ctx, position).await;
-        Ok(Self { deployment_group: group(&frame, id, position).await?, position: Position(position) })
+        Ok(Self {
+            deployment_group: group(&frame, id, position).await?,
+            position: Position(position),
+        })
     }
 }
 
@@ -244,7 +255,10 @@ async fn group(frame: &Frame, id: DeploymentGroupId, position: u64) -> Answer<De
 
 async fn token(frame: &Frame, id: RegistrationTokenId, position: u64) -> Answer<RegistrationToken> {
     let mut tx = frame.tx().await?;
-    Ok(RegistrationToken(present(projections::fleet::token(&mut tx, id).await?, position)?))
+    Ok(RegistrationToken(present(
+        projections::fleet::token(&mut tx, id).await?,
+        position,
+    )?))
 }
 
 #[derive(Debug, InputObject)]
@@ -314,7 +328,10 @@ async fn mint(
     let most = match maximum {
         None => None,
         Some(most) => Some(u32::try_from(most).ok().filter(|most| *most > 0).ok_or_else(|| {
-            Refusal::bad_input("maximumRegistrations", "maximumRegistrations has to be 1 or more; leave it out for any")
+            Refusal::bad_input(
+                "maximumRegistrations",
+                "maximumRegistrations has to be 1 or more; leave it out for any",
+            )
         })?),
     };
     let issued = frame.app.issue_registration_token(caller, id, expires_at, most).await?;
@@ -325,7 +342,11 @@ async fn mint(
         // The one that was issued the first time: its event stands at that position.
         let mut tx = frame.tx().await?;
         let event = present(projections::audit_trail::find(&mut tx, position).await?, position)?;
-        let first = event.data.get("token").and_then(|token| token.as_str()).and_then(|token| token.parse().ok());
+        let first = event
+            .data
+            .get("token")
+            .and_then(|token| token.as_str())
+            .and_then(|token| token.parse().ok());
         token_id = present(first, position)?;
     }
     Ok(Minted {
@@ -376,11 +397,7 @@ impl GroupMutation {
     }
 
     /// Lets a held snapshot out to the group's agents.
-    async fn confirm_snapshot(
-        &self,
-        ctx: &Context<'_>,
-        input: ConfirmSnapshotInput,
-    ) -> Answer<DeploymentGroupPayload> {
+    async fn confirm_snapshot(&self, ctx: &Context<'_>, input: ConfirmSnapshotInput) -> Answer<DeploymentGroupPayload> {
         let (frame, caller) = ctx.command()?;
         let id = named(&input.deployment_group_id, "deployment group", "deploymentGroupId")?;
         let done = frame.app.confirm_snapshot(&caller, id, input.version.0).await?;
@@ -394,7 +411,14 @@ impl GroupMutation {
     ) -> Answer<IssueRegistrationTokenPayload> {
         let (_, caller) = ctx.command()?;
         let expires_at = input.expires_at.map(|at| at.0);
-        let minted = mint(ctx, &caller, &input.deployment_group_id, expires_at, input.maximum_registrations).await?;
+        let minted = mint(
+            ctx,
+            &caller,
+            &input.deployment_group_id,
+            expires_at,
+            input.maximum_registrations,
+        )
+        .await?;
         Ok(IssueRegistrationTokenPayload {
             registration_token: minted.token,
             deployment_group: minted.group,
@@ -411,10 +435,16 @@ impl GroupMutation {
     ) -> Answer<RegistrationTokenPayload> {
         let (frame, caller) = ctx.command()?;
         caller.demand(Act::WriteFleet)?;
-        let id: RegistrationTokenId = named(&input.registration_token_id, "registration token", "registrationTokenId")?;
+        let id: RegistrationTokenId = named(
+            &input.registration_token_id,
+            "registration token",
+            "registrationTokenId",
+        )?;
         let mut tx = frame.tx().await?;
         let known = projections::fleet::token(&mut tx, id).await?;
-        let owner = known.ok_or_else(|| Refusal::not_found("registration token").on("registrationTokenId"))?.group;
+        let owner = known
+            .ok_or_else(|| Refusal::not_found("registration token").on("registrationTokenId"))?
+            .group;
         drop(tx);
         let done = frame.app.revoke_registration_token(&caller, owner, id).await?;
         let frame = written(ctx, done.position).await;
@@ -433,7 +463,14 @@ impl GroupMutation {
     ) -> Answer<CreateDeploymentPackagePayload> {
         let (frame, caller) = ctx.command()?;
         let expires_at = input.expires_at.map(|at| at.0);
-        let minted = mint(ctx, &caller, &input.deployment_group_id, expires_at, input.maximum_registrations).await?;
+        let minted = mint(
+            ctx,
+            &caller,
+            &input.deployment_group_id,
+            expires_at,
+            input.maximum_registrations,
+        )
+        .await?;
         let content = match minted.secret {
             None => None,
             Some(registration_token) => {
@@ -480,8 +517,14 @@ mod tests {
 
     #[test]
     fn a_packages_file_name_is_harmless_whatever_the_group_is_called() {
-        assert_eq!(file_name(Os::Windows, "Pilot ring"), "portcullis-agent-windows-pilot-ring.json");
-        assert_eq!(file_name(Os::Linux, "../../etc/passwd\n"), "portcullis-agent-linux-etc-passwd.json");
+        assert_eq!(
+            file_name(Os::Windows, "Pilot ring"),
+            "portcullis-agent-windows-pilot-ring.json"
+        );
+        assert_eq!(
+            file_name(Os::Linux, "../../etc/passwd\n"),
+            "portcullis-agent-linux-etc-passwd.json"
+        );
         assert_eq!(file_name(Os::Macos, "日本"), "portcullis-agent-macos-group.json");
     }
 }

@@ -26,7 +26,10 @@ pub(crate) fn named<T: TypedId>(id: &ID, what: &str, field: &str) -> Answer<T> {
 /// # Errors
 /// `NOT_FOUND` on the entry
 pub(crate) fn named_all<T: TypedId>(ids: &[ID], what: &str, field: &str) -> Answer<Vec<T>> {
-    ids.iter().enumerate().map(|(i, id)| named(id, what, &format!("{field}[{i}]"))).collect()
+    ids.iter()
+        .enumerate()
+        .map(|(i, id)| named(id, what, &format!("{field}[{i}]")))
+        .collect()
 }
 
 /// The UUID of an id of any kind.
@@ -71,7 +74,10 @@ mod tests {
     #[test]
     fn an_id_of_another_kind_is_one_that_does_not_exist() {
         let policy = shown(PolicyId::from_uuid(Uuid::from_u128(7)));
-        assert_eq!(typed::<PolicyId>(&policy), Some(PolicyId::from_uuid(Uuid::from_u128(7))));
+        assert_eq!(
+            typed::<PolicyId>(&policy),
+            Some(PolicyId::from_uuid(Uuid::from_u128(7)))
+        );
         assert_eq!(typed::<RequestId>(&policy), None);
         assert_eq!(any(&policy), Some(Uuid::from_u128(7)));
         for none in ["", "_", "pol_", "pol_x", "../etc", "POL_01h2xcejqtf2nbrexx3vqjhp41"] {

@@ -185,6 +185,9 @@ impl Loader<LintOf> for Reader {
 
     async fn load(&self, keys: &[LintOf]) -> Result<HashMap<LintOf, Arc<Vec<Warning>>>, Refusal> {
         let found = self.app.lint_policies(&self.caller, &inner(keys, |key| key.0)).await?;
-        Ok(found.into_iter().map(|(policy, warnings)| (LintOf(policy), Arc::new(warnings))).collect())
+        Ok(found
+            .into_iter()
+            .map(|(policy, warnings)| (LintOf(policy), Arc::new(warnings)))
+            .collect())
     }
 }

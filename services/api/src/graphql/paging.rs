@@ -25,7 +25,9 @@ pub(crate) struct Total {
 impl Total {
     /// A known number.
     pub(crate) fn known(count: u64) -> Self {
-        Self { total_count: Some(count.try_into().unwrap_or(i32::MAX)) }
+        Self {
+            total_count: Some(count.try_into().unwrap_or(i32::MAX)),
+        }
     }
 }
 
@@ -43,7 +45,11 @@ pub(crate) fn page(
     if backward && (first.is_some() || after.is_some()) {
         return Err(Refusal::bad_input("last", "give first and after, or last and before").into());
     }
-    let (limit, field, from) = if backward { (last, "last", before) } else { (first, "first", after) };
+    let (limit, field, from) = if backward {
+        (last, "last", before)
+    } else {
+        (first, "first", after)
+    };
     let limit = match limit {
         None => USUAL,
         Some(limit) => u32::try_from(limit)
@@ -51,12 +57,19 @@ pub(crate) fn page(
             .filter(|limit| (1..=LIMIT_MAX).contains(limit))
             .ok_or_else(|| Refusal::bad_input(field, format!("{field} has to be 1 to {LIMIT_MAX}")))?,
     };
-    Ok(Page { limit, from: from.map(Cursor::from), backward })
+    Ok(Page {
+        limit,
+        from: from.map(Cursor::from),
+        backward,
+    })
 }
 
 /// What a page costs: its rows, each with what is asked of it.
 pub(crate) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
-    let rows = first.or(last).map_or(USUAL, |rows| u32::try_from(rows).unwrap_or(1)).clamp(1, LIMIT_MAX);
+    let rows = first
+        .or(last)
+        .map_or(USUAL, |rows| u32::try_from(rows).unwrap_or(1))
+        .clamp(1, LIMIT_MAX);
     1 + usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(child.max(1))
 }
 
@@ -68,10 +81,17 @@ pub(crate) fn connect<R, T: OutputType, F: ObjectType>(
     node: impl Fn(R) -> T,
 ) -> Connection<T, F> {
     let beyond = page.from.is_some();
-    let (has_previous, has_next) = if page.backward { (found.more, beyond) } else { (beyond, found.more) };
+    let (has_previous, has_next) = if page.backward {
+        (found.more, beyond)
+    } else {
+        (beyond, found.more)
+    };
     let mut connection = Connection::with_additional_fields(has_previous, has_next, fields);
-    connection.edges =
-        found.edges.into_iter().map(|edge| Edge::new(edge.cursor.as_str().to_owned(), node(edge.node))).collect();
+    connection.edges = found
+        .edges
+        .into_iter()
+        .map(|edge| Edge::new(edge.cursor.as_str().to_owned(), node(edge.node)))
+        .collect();
     connection
 }
 

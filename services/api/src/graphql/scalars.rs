@@ -108,7 +108,11 @@ pub(crate) fn read_at<T: serde::de::DeserializeOwned>(field: &str, value: &serde
     crate::extract::read_json(&bytes).map_err(|problem| {
         let refusal = problem.refusal().clone();
         let inner = refusal.field.as_deref().unwrap_or_default();
-        let path = if inner.is_empty() { field.to_owned() } else { format!("{field}.{inner}") };
+        let path = if inner.is_empty() {
+            field.to_owned()
+        } else {
+            format!("{field}.{inner}")
+        };
         refusal.on(path).into()
     })
 }

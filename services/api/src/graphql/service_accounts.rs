@@ -17,7 +17,6 @@ use super::{
     teams::no_description,
 };
 
-/// A non-human principal, for integrators.
 #[derive(Debug, Clone)]
 pub(crate) struct ServiceAccount(pub(crate) Arc<ServiceAccountView>);
 
@@ -29,6 +28,7 @@ impl ServiceAccount {
     }
 }
 
+/// A non-human principal, for integrators.
 #[Object]
 impl ServiceAccount {
     pub(crate) async fn id(&self) -> ID {
@@ -66,7 +66,6 @@ impl ServiceAccount {
     }
 }
 
-/// A key of a service account.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiKey(pub(crate) ApiKeyView);
 
@@ -79,6 +78,7 @@ impl ApiKey {
     }
 }
 
+/// A key of a service account.
 #[Object]
 impl ApiKey {
     pub(crate) async fn id(&self) -> ID {
@@ -130,14 +130,18 @@ impl ServiceAccountQuery {
         let frame = ctx.frame_for(Act::ReadServiceAccounts)?;
         let mut tx = frame.tx().await?;
         let accounts = projections::directory::service_accounts(&mut tx).await?;
-        Ok(accounts.into_iter().map(|account| ServiceAccount(Arc::new(account))).collect())
+        Ok(accounts
+            .into_iter()
+            .map(|account| ServiceAccount(Arc::new(account)))
+            .collect())
     }
 }
 
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateServiceAccountInput {
     name: String,
-    #[graphql(default, desc = "Not kept: only the empty one is taken.")]
+    /// Not kept: only the empty one is taken.
+    #[graphql(default)]
     description: String,
     /// The most that its keys may do; every scope where this is left out.
     scopes: Option<Vec<String>>,
@@ -187,10 +191,17 @@ pub(crate) struct ApiKeyPayload {
 /// Scopes from their words.
 fn scopes(words: &[String]) -> Answer<Vec<Scope>> {
     let read = |(i, word): (usize, &String)| {
-        Scope::ALL.into_iter().find(|scope| scope.as_str() == word).ok_or_else(|| {
-            let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
-            Refusal::bad_input(format!("scopes[{i}]"), format!("there are the scopes {}", known.join(", "))).into()
-        })
+        Scope::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == word)
+            .ok_or_else(|| {
+                let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+                Refusal::bad_input(
+                    format!("scopes[{i}]"),
+                    format!("there are the scopes {}", known.join(", ")),
+                )
+                .into()
+            })
     };
     words.iter().enumerate().map(read).collect()
 }
@@ -201,7 +212,10 @@ async fn account(frame: &Frame, id: ServiceAccountId, position: u64) -> Answer<S
 
 async fn key(frame: &Frame, id: ApiKeyId, position: u64) -> Answer<ApiKey> {
     let mut tx = frame.tx().await?;
-    Ok(ApiKey(present(projections::directory::api_key(&mut tx, id).await?, position)?))
+    Ok(ApiKey(present(
+        projections::directory::api_key(&mut tx, id).await?,
+        position,
+    )?))
 }
 
 #[derive(Default)]
@@ -223,7 +237,10 @@ impl ServiceAccountMutation {
         let done = frame.app.create_service_account(&caller, input.name, scopes).await?;
         let frame = written(ctx, done.position).await;
         let service_account = account(&frame, done.id(), done.position).await?;
-        Ok(ServiceAccountPayload { service_account, position: Position(done.position) })
+        Ok(ServiceAccountPayload {
+            service_account,
+            position: Position(done.position),
+        })
     }
 
     /// Kills all its keys.
@@ -237,14 +254,20 @@ impl ServiceAccountMutation {
         let done = frame.app.delete_service_account(&caller, id).await?;
         let frame = written(ctx, done.position).await;
         let service_account = account(&frame, id, done.position).await?;
-        Ok(ServiceAccountPayload { service_account, position: Position(done.position) })
+        Ok(ServiceAccountPayload {
+            service_account,
+            position: Position(done.position),
+        })
     }
 
     async fn issue_api_key(&self, ctx: &Context<'_>, input: IssueApiKeyInput) -> Answer<IssueApiKeyPayload> {
         let (frame, caller) = ctx.command()?;
         let id = named(&input.service_account_id, "service account", "serviceAccountId")?;
         let expires_at = input.expires_at.map(|at| at.0);
-        let issued = frame.app.issue_api_key(&caller, id, scopes(&input.scopes)?, expires_at).await?;
+        let issued = frame
+            .app
+            .issue_api_key(&caller, id, scopes(&input.scopes)?, expires_at)
+            .await?;
         let position = issued.written.position;
         let frame = written(ctx, position).await;
         let api_key = if issued.written.duplicate {
@@ -267,7 +290,9 @@ impl ServiceAccountMutation {
         let id: ApiKeyId = named(&input.api_key_id, "API key", "apiKeyId")?;
         let mut tx = frame.tx().await?;
         let known = projections::directory::api_key(&mut tx, id).await?;
-        let owner = known.ok_or_else(|| Refusal::not_found("API key").on("apiKeyId"))?.account;
+        let owner = known
+            .ok_or_else(|| Refusal::not_found("API key").on("apiKeyId"))?
+            .account;
         drop(tx);
         let done = frame.app.revoke_api_key(&caller, owner, id).await?;
         let frame = written(ctx, done.position).await;
@@ -284,7 +309,11 @@ async fn first_key(frame: &Frame, account: ServiceAccountId, position: u64) -> A
     let mut tx = frame.tx().await?;
     let event = present(projections::audit_trail::find(&mut tx, position).await?, position)?;
     drop(tx);
-    let named = event.data.get("key").and_then(|key| key.as_str()).and_then(|key| key.parse().ok());
+    let named = event
+        .data
+        .get("key")
+        .and_then(|key| key.as_str())
+        .and_then(|key| key.parse().ok());
     match named {
         Some(id) => key(frame, id, position).await,
         None => {

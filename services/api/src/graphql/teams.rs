@@ -14,7 +14,6 @@ use super::{
     users::User,
 };
 
-/// A named set of users.
 #[derive(Debug, Clone)]
 pub(crate) struct Team(pub(crate) TeamView);
 
@@ -27,10 +26,17 @@ impl Team {
 
     /// One team, whoever asks: something that they may see names it.
     pub(crate) async fn known(frame: &Frame, id: TeamId) -> Result<Option<Self>, Refusal> {
-        Ok(frame.teams().await?.iter().find(|team| team.id == id).cloned().map(Self))
+        Ok(frame
+            .teams()
+            .await?
+            .iter()
+            .find(|team| team.id == id)
+            .cloned()
+            .map(Self))
     }
 }
 
+/// A named set of users.
 #[Object]
 impl Team {
     pub(crate) async fn id(&self) -> ID {
@@ -85,7 +91,8 @@ impl TeamQuery {
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateTeamInput {
     name: String,
-    #[graphql(default, desc = "Not kept: only the empty one is taken.")]
+    /// Not kept: only the empty one is taken.
+    #[graphql(default)]
     description: String,
     #[graphql(default)]
     member_ids: Vec<ID>,
@@ -116,7 +123,10 @@ impl TeamPayload {
     async fn of(ctx: &Context<'_>, team: TeamId, position: u64) -> Answer<Self> {
         let frame = written(ctx, position).await;
         let team = present(Team::known(&frame, team).await?, position)?;
-        Ok(Self { team, position: Position(position) })
+        Ok(Self {
+            team,
+            position: Position(position),
+        })
     }
 }
 
@@ -145,7 +155,10 @@ impl TeamMutation {
         let (frame, caller) = ctx.command()?;
         no_description(input.description.as_deref().unwrap_or_default())?;
         let team = named(&input.team_id, "team", "teamId")?;
-        let members = input.member_ids.map(|ids| named_all(&ids, "user", "memberIds")).transpose()?;
+        let members = input
+            .member_ids
+            .map(|ids| named_all(&ids, "user", "memberIds"))
+            .transpose()?;
         let written = frame.app.change_team(&caller, team, input.name, members).await?;
         TeamPayload::of(ctx, team, written.position).await
     }
@@ -158,6 +171,9 @@ impl TeamMutation {
         let done = frame.app.delete_team(&caller, id).await?;
         written(ctx, done.position).await;
         let team = team.ok_or_else(|| Refusal::not_found("team").on("teamId"))?;
-        Ok(TeamPayload { team, position: Position(done.position) })
+        Ok(TeamPayload {
+            team,
+            position: Position(done.position),
+        })
     }
 }

@@ -19,7 +19,6 @@ use super::{
     words::{Role, UserStatus, all},
 };
 
-/// A person with an account in the tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct User(pub(crate) Arc<UserView>);
 
@@ -47,6 +46,7 @@ impl User {
     }
 }
 
+/// A person with an account in the tenant.
 #[Object]
 impl User {
     pub(crate) async fn id(&self) -> ID {
@@ -68,7 +68,11 @@ impl User {
     }
 
     async fn status(&self) -> UserStatus {
-        if self.0.is_enabled() { UserStatus::Active } else { UserStatus::Disabled }
+        if self.0.is_enabled() {
+            UserStatus::Active
+        } else {
+            UserStatus::Disabled
+        }
     }
 
     async fn roles(&self) -> Vec<Role> {
@@ -109,7 +113,6 @@ impl User {
     }
 }
 
-/// An endpoint account that is a user's.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointAccountLink {
     person: PersonId,
@@ -122,10 +125,16 @@ impl EndpointAccountLink {
     fn of(person: &PersonView) -> Option<Self> {
         let link = person.link.as_ref()?;
         let account = person.account.clone()?;
-        Some(Self { person: person.id, account, endpoint: person.endpoint, linked_at: link.at })
+        Some(Self {
+            person: person.id,
+            account,
+            endpoint: person.endpoint,
+            linked_at: link.at,
+        })
     }
 }
 
+/// An endpoint account that is a user's.
 #[Object]
 impl EndpointAccountLink {
     async fn person_id(&self) -> ID {
@@ -275,7 +284,10 @@ impl UserPayload {
     async fn of(ctx: &Context<'_>, user: UserId, position: u64) -> Answer<Self> {
         let frame = written(ctx, position).await;
         let user = User(present(frame.load().load_one(user).await?, position)?);
-        Ok(Self { user, position: Position(position) })
+        Ok(Self {
+            user,
+            position: Position(position),
+        })
     }
 }
 
@@ -299,7 +311,11 @@ impl UserMutation {
     }
 
     /// By mail: the link lets the invited person choose a password.
-    async fn invite_user(&self, ctx: &Context<'_>, #[graphql(name = "input")] _input: InviteUserInput) -> Answer<UserPayload> {
+    async fn invite_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "input")] _input: InviteUserInput,
+    ) -> Answer<UserPayload> {
         let (_, caller) = ctx.command()?;
         caller.demand(Act::WritePeople)?;
         let message = "this server sends no invitations; make the user with a first password instead";
@@ -324,7 +340,10 @@ impl UserMutation {
     async fn disable_user(&self, ctx: &Context<'_>, input: DisableUserInput) -> Answer<UserPayload> {
         let (frame, caller) = ctx.command()?;
         let user = named(&input.user_id, "user", "userId")?;
-        let written = frame.app.disable_user(&caller, user, input.reason.unwrap_or_default()).await?;
+        let written = frame
+            .app
+            .disable_user(&caller, user, input.reason.unwrap_or_default())
+            .await?;
         UserPayload::of(ctx, user, written.position).await
     }
 
@@ -354,7 +373,9 @@ impl UserMutation {
         known.ok_or_else(|| Refusal::not_found("endpoint").on("endpointId"))?;
         // An account of a directory is one person, wherever it was seen first.
         let person = projections::directory::person_by_account(&mut tx, &input.account).await?;
-        let person = person.ok_or_else(|| Refusal::not_found("endpoint account").on("account"))?.id;
+        let person = person
+            .ok_or_else(|| Refusal::not_found("endpoint account").on("account"))?
+            .id;
         drop(tx);
         let written = frame.app.link_endpoint_account(&caller, person, user).await?;
         UserPayload::of(ctx, user, written.position).await
@@ -369,7 +390,11 @@ impl UserMutation {
         let (frame, caller) = ctx.command()?;
         caller.demand(Act::WritePeople)?;
         let person: PersonId = named(&input.person_id, "endpoint account", "personId")?;
-        let linked = frame.load().load_one(person).await?.and_then(|person| Some(person.link.as_ref()?.user));
+        let linked = frame
+            .load()
+            .load_one(person)
+            .await?
+            .and_then(|person| Some(person.link.as_ref()?.user));
         let written = frame.app.unlink_endpoint_account(&caller, person).await?;
         let user = linked.ok_or_else(|| Refusal::not_found("endpoint account").on("personId"))?;
         UserPayload::of(ctx, user, written.position).await

@@ -8,7 +8,6 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
         #[graphql(remote = $twin $(, name = $graphql)?)]
-        #[expect(missing_docs, reason = "the words are explained where the domain has them")]
         pub(crate) enum $name { $($word),* }
     )*};
 }
