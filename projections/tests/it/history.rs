@@ -181,7 +181,11 @@ impl<'w> History<'w> {
             return;
         };
         let until = self.world.now() + Duration::from_secs(900);
-        let command = match self.chance.below(11) {
+        let command = match self.chance.below(12) {
+            11 => UserCommand::InviteUser {
+                invitation: self.world.id(),
+                reset: self.chance.one_in(2),
+            },
             10 => UserCommand::SignOut { sessions: 1 },
             0 => UserCommand::ChangeUser {
                 email: format!("changed-{}@example.test", self.chance.below(20)),

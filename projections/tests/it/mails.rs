@@ -102,7 +102,7 @@ async fn each_event_is_told_to_those_whom_it_concerns() {
 }
 
 #[tokio::test]
-async fn a_lock_is_told_to_administrators_and_ordinary_account_events_to_nobody() {
+async fn a_lock_is_told_to_administrators_a_link_to_its_user_and_other_account_events_to_nobody() {
     let world = World::new().await;
     let user = world.id::<UserId>();
     let create = UserCommand::CreateUser {
@@ -122,6 +122,13 @@ async fn a_lock_is_told_to_administrators_and_ordinary_account_events_to_nobody(
         )
         .await
         .unwrap();
+    for reset in [false, true] {
+        let invite = UserCommand::InviteUser {
+            invitation: world.id(),
+            reset,
+        };
+        world.run::<User>(user.uuid(), invite).await.unwrap();
+    }
     let until = world.now() + 15 * MINUTE;
     world
         .run::<User>(
@@ -135,8 +142,19 @@ async fn a_lock_is_told_to_administrators_and_ordinary_account_events_to_nobody(
         .unwrap();
     world.drain().await;
     let mails = open(&world).await;
-    assert_eq!(short(&mails), [(MailKind::ChannelLocked, Recipients::Administrators)]);
-    assert_eq!((mails[0].user, mails[0].request), (Some(user), None));
+    assert_eq!(
+        short(&mails),
+        [
+            (MailKind::Invited, Recipients::User),
+            (MailKind::PasswordReset, Recipients::User),
+            (MailKind::ChannelLocked, Recipients::Administrators),
+        ]
+    );
+    assert!(
+        mails
+            .iter()
+            .all(|mail| mail.user == Some(user) && mail.request.is_none())
+    );
 }
 
 #[tokio::test]
