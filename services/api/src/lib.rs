@@ -19,6 +19,6 @@ mod state;
 
 pub use config::{ApiConfig, Rate, Rates};
 pub use problem::{Answer, Problem};
-pub use router::{probes, router};
+pub use router::{description, probes, router};
 pub use serve::{Guards, serve, serve_with};
 pub use state::ApiState;

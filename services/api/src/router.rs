@@ -53,7 +53,8 @@ pub fn probes(state: ApiState) -> Router {
 }
 
 /// The description of every REST route.
-pub(crate) fn description() -> Value {
+#[must_use]
+pub fn description() -> Value {
     let (_, operations) = doors(None).into_parts();
     openapi::describe(&operations)
 }
