@@ -68,6 +68,27 @@ async fn a_grant_obtained_before_works_unless_a_code_is_still_to_be_shown() {
 }
 
 #[tokio::test]
+async fn a_grant_that_wants_a_code_does_not_hide_one_that_is_complete() {
+    let w = World::demanding(&["approval"]).await;
+    let asked = w.ask();
+    let sooner = w.fake.ambient.now() + std::time::Duration::from_secs(3600);
+    for mfa_pending in [true, false] {
+        let id = w.agent.submit(&asked, REASON).await.unwrap().request_id;
+        let not_after = if mfa_pending {
+            sooner
+        } else {
+            sooner + std::time::Duration::from_secs(1)
+        };
+        w.fake.approve(id, |grant| {
+            (grant.mfa_pending, grant.not_after) = (mfa_pending, not_after)
+        });
+        w.agent.wait_decision(id, std::time::Duration::ZERO).await.unwrap();
+    }
+    w.goes_offline().await;
+    assert!(w.agent.run(&asked, None).unwrap().is_permitted());
+}
+
+#[tokio::test]
 async fn a_code_is_blocked_also_inside_a_running_session() {
     let w = World::demanding(&["mfa"]).await;
     w.agent.verify_mfa(&w.ask(), "a@example.test", "123456").await.unwrap();

@@ -67,6 +67,15 @@ fn enrolment_has_its_known_shape() {
             "rootKey": public, "serverTime": "2026-03-02T09:00:00.000Z"}),
     );
     assert_wire(
+        DeploymentPackage {
+            installer: None,
+            server: SERVER.into(),
+            registration_token: "pct_reg_x".into(),
+            root_key: public,
+        },
+        json!({"installer": null, "server": SERVER, "registrationToken": "pct_reg_x", "rootKey": public}),
+    );
+    assert_wire(
         TokenRequest {
             assertion: "a.b.c".into(),
         },
