@@ -23,8 +23,10 @@ impl TenantTx {
     pub async fn begin(pool: &PgPool, tenant: TenantId) -> Result<Self, sqlx::Error> {
         // The id is 36 characters of hexadecimal digits and hyphens, and `begin` takes no parameters.
         let sql = format!("begin; set local app.tenant = '{}'", tenant.uuid());
-        let tx = pool.begin_with(AssertSqlSafe(sql)).await?;
-        Ok(Self { tx, tenant })
+        Ok(Self {
+            tx: begin(pool, sql).await?,
+            tenant,
+        })
     }
 
     /// Begins a transaction that only reads, all its statements from one snapshot of the database.
@@ -36,8 +38,10 @@ impl TenantTx {
             "begin isolation level repeatable read, read only; set local app.tenant = '{}'",
             tenant.uuid()
         );
-        let tx = pool.begin_with(AssertSqlSafe(sql)).await?;
-        Ok(Self { tx, tenant })
+        Ok(Self {
+            tx: begin(pool, sql).await?,
+            tenant,
+        })
     }
 
     /// Whose rows this transaction sees.
@@ -61,6 +65,15 @@ impl TenantTx {
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.tx.rollback().await
     }
+}
+
+/// Begins in a task of its own. A future that is dropped while `begin` is under way (a client that went away) would leave
+/// the connection inside a transaction of which sqlx does not know, and the pool would hand it on like that. The task
+/// ends what it began: a transaction that nobody takes is rolled back.
+async fn begin(pool: &PgPool, sql: String) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(sql)).await });
+    begun.await.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 impl Deref for TenantTx {

@@ -9,6 +9,7 @@
 
 mod apart;
 mod batch;
+mod cancelled;
 mod checks;
 mod commands;
 mod crash;

@@ -91,10 +91,19 @@ pub(super) async fn run(globals: &Globals, command: ProjectionsCommand) -> anyho
                 Some(slug) => Some(find(app, &slug).await?),
                 None => None,
             };
-            let events = parts.runner.rebuild(&chosen, tenant).await?;
+            let begun = parts.runner.rebuild(&chosen, tenant).await?;
+            let tenants = match tenant {
+                Some(tenant) => vec![tenant],
+                None => app.store.tenants().await?,
+            };
+            for (n, tenant) in tenants.iter().enumerate() {
+                parts.runner.drain(*tenant).await?;
+                if !globals.json {
+                    say(format!("tenant {} of {}: done", n + 1, tenants.len()));
+                }
+            }
             say(format!(
-                "{} read models are built anew from {events} events",
-                chosen.len()
+                "{begun} builds were made anew and took the place of the old ones"
             ));
         }
         ProjectionsCommand::Retry { name, tenant } => {

@@ -24,7 +24,11 @@ pub(super) enum SchemaCommand {
 /// Where one can't be made: a defect.
 pub fn generated() -> anyhow::Result<Vec<(&'static str, String)>> {
     let events = serde_json::to_string_pretty(&model::schema::events()?)? + "\n";
-    Ok(vec![("schema.graphql", api::graphql::sdl()), ("openapi.json", format!("{:#}\n", api::description())), ("events.json", events)])
+    Ok(vec![
+        ("schema.graphql", api::graphql::sdl()),
+        ("openapi.json", format!("{:#}\n", api::description())),
+        ("events.json", events),
+    ])
 }
 
 pub(super) fn run(command: &SchemaCommand) -> anyhow::Result<ExitCode> {
