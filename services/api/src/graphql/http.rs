@@ -216,6 +216,10 @@ pub(super) async fn graphql(State(state): State<ApiState>, schema: ApiSchema, re
         }
         _ => {}
     }
+    let has_value = |name: &str| asked.variables.get(name).is_some_and(|value| !value.is_null());
+    if let Err(refusal) = checked.check_variables(has_value) {
+        return refused(form, &refusal);
+    }
     // Nobody is asked about again within one call.
     let call = Arc::new(Call::new(state, authed.caller, Credential::Session));
     execute(&schema, call, asked, checked, form, began).await

@@ -52,6 +52,29 @@ pub(crate) struct Checked {
     pub(crate) name: Option<String>,
 }
 
+impl Checked {
+    /// That every variable has a value which has to have one. The library would only find out while it executes.
+    ///
+    /// # Errors
+    /// `BAD_INPUT` on the variable
+    pub(crate) fn check_variables(&self, has_value: impl Fn(&str) -> bool) -> Outcome<()> {
+        let asked = self.document.operations.iter().find(|(name, definition)| {
+            Some(definition.node.ty) == self.kind && name.map(|name| name.as_str()) == self.name.as_deref()
+        });
+        let variables = asked
+            .map(|(_, definition)| definition.node.variable_definitions.as_slice())
+            .unwrap_or_default();
+        for variable in variables {
+            let (variable, name) = (&variable.node, variable.node.name.node.as_str());
+            if !variable.var_type.node.nullable && variable.default_value.is_none() && !has_value(name) {
+                let message = format!("the variable ${name} needs a value");
+                return Err(Refusal::new("BAD_INPUT", 400, message).on(format!("variables.{name}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads a document and holds it to the limits.
 ///
 /// # Errors
@@ -300,6 +323,21 @@ mod tests {
             Some(OperationType::Mutation)
         );
         assert_eq!(check(two, Some("C"), false).unwrap().kind, None);
+    }
+
+    #[test]
+    fn a_variable_that_has_to_have_a_value_is_missed() {
+        let query = "query A($id: ID!, $n: Int, $m: Int! = 3) { a } query B { a }";
+        let checked = check(query, Some("A"), false).unwrap();
+        assert!(checked.check_variables(|name| name == "id").is_ok());
+        let missed = checked.check_variables(|_| false).unwrap_err();
+        assert_eq!(missed.field.as_deref(), Some("variables.id"));
+        assert!(
+            check(query, Some("B"), false)
+                .unwrap()
+                .check_variables(|_| false)
+                .is_ok()
+        );
     }
 
     #[test]

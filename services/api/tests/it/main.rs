@@ -5,5 +5,7 @@ mod approve;
 mod audit;
 mod auth;
 mod doors;
+mod errors;
+mod graphql;
 mod platform;
 mod world;

@@ -221,14 +221,19 @@ impl World {
         self.send(request(Method::POST, "/auth/sign-in").json(&body)).await
     }
 
-    /// Signs in as a browser does.
-    pub async fn browser(&self, name: &str) -> Browser<'_> {
-        let reply = self.sign_in(name, None).await.expect(200);
+    /// Whoever has just signed in.
+    pub fn as_browser(&self, reply: &Reply) -> Browser<'_> {
         Browser {
             world: self,
             cookie: reply.cookie(),
             csrf: reply.json()["csrfToken"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// Signs in as a browser does.
+    pub async fn browser(&self, name: &str) -> Browser<'_> {
+        let reply = self.sign_in(name, None).await.expect(200);
+        self.as_browser(&reply)
     }
 }
 
