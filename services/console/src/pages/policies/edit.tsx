@@ -70,7 +70,7 @@ export function EditPolicy({ policy }: { policy: PolicyView }) {
                   </div>
                 </Checkbox.Group>
               )}
-              {refused && refused.code === "CONFLICT" ? (
+              {refused && (refused.code === "STALE_VERSION" || refused.code === "CONFLICT") ? (
                 <Note tone="warn" title="Somebody else changed this policy">
                   Copy what you need from the JSON, then load the page again to start from the newest revision.
                 </Note>
