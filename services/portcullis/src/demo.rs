@@ -225,6 +225,7 @@ impl Story {
         self.audit(
             &admin,
             after,
+            request,
             &["RequestSubmitted", "RequestEscalated", "RequestExpired"],
         )
         .await

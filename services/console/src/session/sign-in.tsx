@@ -51,7 +51,7 @@ export function SignIn() {
       keepTenant(tenant.trim());
       await renew();
     } catch (error) {
-      if (error instanceof Refusal && (error.code === "TOTP_REQUIRED" || error.code === "MFA_REQUIRED")) {
+      if (error instanceof Refusal && error.code === "CODE_NEEDED") {
         setAskCode(true);
       } else {
         setRefusal(error instanceof Error ? error.message : "Signing in failed.");

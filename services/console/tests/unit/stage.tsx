@@ -47,7 +47,7 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
     if (target === "/auth/session") return signedIn ? json(200, { csrfToken: "token-1" }) : json(401, { code: "UNAUTHENTICATED" });
     if (target === "/auth/sign-in") {
       if (body.password !== "right") return json(401, { code: "INVALID_CREDENTIALS", detail: "Unknown user or wrong password" });
-      if (body.code === undefined) return json(401, { code: "TOTP_REQUIRED", detail: "A one-time code is needed" });
+      if (body.code === undefined) return json(401, { code: "CODE_NEEDED", detail: "A one-time code is needed" });
       signedIn = true;
       return json(200, {});
     }

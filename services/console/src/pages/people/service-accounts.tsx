@@ -38,7 +38,7 @@ const RevokeAct = graphql(`
   }
 `);
 
-const scopes = ["requests:read", "requests:submit", "requests:decide", "policies:read", "policies:write", "people:read", "people:write", "fleet:read", "fleet:write", "settings:read", "settings:write", "audit:read"];
+const scopes = ["policies:read", "policies:write", "requests:read", "requests:write", "people:read", "people:write", "fleet:read", "fleet:write", "audit:read"];
 
 export function ServiceAccounts() {
   const changes = can(useViewer(), "administer");
