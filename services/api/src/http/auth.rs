@@ -47,10 +47,13 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
         .post(
             "/auth/password-reset",
             forgot_password,
-            Op::new("forgotPassword", "Ask for a link by mail; the answer is the same whether or not there is such a person")
-                .takes(Shape::Json("ForgotPassword"))
-                .answers(202, "Asked", Shape::Empty)
-                .refuses(403, "CROSS_SITE"),
+            Op::new(
+                "forgotPassword",
+                "Ask for a link by mail; the answer is the same whether or not there is such a person",
+            )
+            .takes(Shape::Json("ForgotPassword"))
+            .answers(202, "Asked", Shape::Empty)
+            .refuses(403, "CROSS_SITE"),
         )
         .post(
             "/auth/password-reset/confirm",
@@ -237,7 +240,10 @@ async fn accept_invitation(
     Json(body): Json<InvitationBody>,
 ) -> Answer<Response> {
     check_same_origin(&headers, &state.config.public_url)?;
-    let signed_in = state.app.accept_invitation(&origin, &body.token, &body.password).await?;
+    let signed_in = state
+        .app
+        .accept_invitation(&origin, &body.token, &body.password)
+        .await?;
     let jar = CookieJar::new().add(session_cookie(&state, &signed_in));
     let authed = Authed {
         caller: signed_in.session.caller.clone(),
