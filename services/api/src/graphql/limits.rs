@@ -98,8 +98,11 @@ pub(crate) fn check(query: &str, operation: Option<&str>, introspection: bool) -
         let set = &definition.node.selection_set.node;
         within("fields", sizes.of(set)?, FIELDS)?;
         within("variables", definition.node.variable_definitions.len(), VARIABLES)?;
-        let mut counted = Counted::default();
-        counted.directives = definition.node.directives.len();
+        let directives = definition.node.directives.len();
+        let mut counted = Counted {
+            directives,
+            ..Counted::default()
+        };
         counted.walk(&[set], &document.fragments, 1)?;
         within("aliases", counted.aliases, ALIASES)?;
         within("directives", counted.directives, DIRECTIVES)?;

@@ -130,7 +130,7 @@ impl Request {
 
     /// Remarks of the server about the request: `UNLINKED_REQUESTER`, `AGENT_DIFFERS`, `NO_APPROVER` …
     async fn flags(&self) -> Vec<RequestFlag> {
-        let erased = self.0.details.is_none().then(|| RequestFlag {
+        let erased = self.0.details.is_none().then_some(RequestFlag {
             code: "ERASED",
             message: "The person behind it was erased; the action is not known any more.",
         });

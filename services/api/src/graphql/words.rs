@@ -45,6 +45,7 @@ words! {
 
 /// The order of a list of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[expect(clippy::enum_variant_names, reason = "the names are the API's")]
 pub(crate) enum RequestSort {
     /// The last filed first.
     NewestFirst,

@@ -95,7 +95,7 @@ impl App {
             origin: origin.clone(),
         };
 
-        let public_key = serde_json::to_value(&input.public_key).map_err(Refusal::internal)?;
+        let public_key = serde_json::to_value(input.public_key).map_err(Refusal::internal)?;
         let public_key = public_key.as_str().unwrap_or_default().to_owned();
         let endpoint: EndpointId = self.ambient().id();
         let machine = Machine {
