@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod deciding;
+mod isolation;
 mod links;
 mod telling;
 mod world;

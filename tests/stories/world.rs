@@ -5,7 +5,7 @@ use std::time::Duration;
 use commands::{App, Caller, Origin, Principal};
 use eventstore::Recorded;
 use formats::{
-    Clock, DeploymentGroupId, DigestInput, RequestId, SystemClock, TenantId,
+    DeploymentGroupId, DigestInput, RequestId, TenantId,
     agent_wire::{SnapshotVersion, SubmitRequest},
 };
 use policy_engine::Action;
@@ -149,14 +149,6 @@ impl World {
             .await
             .unwrap();
         serde_json::from_value(answer["now"].clone()).unwrap()
-    }
-
-    /// A clock that shows what the server's does.
-    pub async fn clock(&self) -> SystemClock {
-        let clock = SystemClock::default();
-        let theirs = self.advance(Duration::ZERO).await;
-        clock.advance(theirs.millis() - clock.now().millis());
-        clock
     }
 
     /// The use cases, without a door in between.
@@ -309,21 +301,5 @@ impl Browser {
         let status = answer.status();
         assert!(status == StatusCode::OK || status.is_client_error(), "{status}");
         answer.json().await.unwrap()
-    }
-
-    /// The data of a GraphQL operation that has to succeed.
-    pub async fn data(&self, query: &str, variables: Value) -> Value {
-        let answer = self.ask(query, variables).await;
-        assert!(answer.get("errors").is_none_or(Value::is_null), "{answer}");
-        answer["data"].clone()
-    }
-
-    /// The code of the first error of a GraphQL operation that has to fail.
-    pub async fn refusal(&self, query: &str, variables: Value) -> String {
-        let answer = self.ask(query, variables).await;
-        answer["errors"][0]["extensions"]["code"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no refusal: {answer}"))
-            .to_owned()
     }
 }
