@@ -111,10 +111,6 @@ macro_rules! events {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "type", content = "data")]
-        #[allow(
-            clippy::large_enum_variant,
-            reason = "true of one enum of many; events are few in memory, and their largest is the commonest"
-        )]
         pub enum $name {
             $($(#[$variant_meta])* $variant($variant),)*
         }

@@ -283,6 +283,7 @@ pub fn facts(submission: &Submission, approver: UserId, comment: Option<&str>) -
 
 pub fn details(path: &str, justification: &str) -> RequestDetails {
     RequestDetails {
+        cwd: None,
         action: serde_json::from_value(json!({
             "type": "privilege_elevation",
             "user": {"name": "CORP\\alice", "groups": ["Developers"]},

@@ -74,7 +74,7 @@ pub struct Config {
     pub database_url: Option<Hidden>,
     /// Connections to the database, 4 to 500.
     pub database_connections: u32,
-    /// The master key: 32 bytes in base64 or hexadecimal digits.
+    /// The master key: 32 bytes as 64 lower-case hexadecimal digits.
     pub master_key: Option<Hidden>,
     /// A file with the master key, readable by its owner only.
     pub master_key_file: Option<PathBuf>,

@@ -16,8 +16,11 @@ pub const OPEN_REQUEST: &str = "request.open";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestDetails {
-    /// The engine's input, as the agent sent it, paths normalised.
+    /// The engine's input, as the agent sent it.
     pub action: Action,
+    /// The working directory, which the digest covers too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
     /// SHA-256 of the action, 64 hexadecimal digits: what an approval binds.
     pub digest: String,
     /// Why the person wants it.

@@ -45,6 +45,7 @@ pub(super) fn submission() -> Submission {
         digest_mac: "d1".to_owned(),
         details: RequestDetails {
             action: action(),
+            cwd: None,
             digest: "ab".repeat(32),
             justification: "  A new compiler is needed  ".to_owned(),
         },

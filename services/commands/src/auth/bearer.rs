@@ -74,6 +74,23 @@ impl App {
         })
     }
 
+    /// Whether a key is still good, and what it may do now.
+    pub(super) async fn still_the_key(
+        &self,
+        caller: &Caller,
+        account: ServiceAccountId,
+        key: ApiKeyId,
+    ) -> Outcome<Caller> {
+        let mut tx = self.reading(caller.tenant).await?;
+        let live = store::credential(&mut tx, CredentialKind::ApiKey, key.uuid(), self.ambient().now()).await?;
+        drop(tx);
+        if live.is_none_or(|live| live.owner != account.uuid()) {
+            return Err(Refusal::unauthenticated());
+        }
+        self.as_service_account(&caller.origin, caller.tenant, account, key)
+            .await
+    }
+
     /// A short token for the caller, who is a person in a session or a service account's key.
     ///
     /// # Errors

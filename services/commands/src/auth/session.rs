@@ -234,6 +234,9 @@ impl App {
     /// `UNAUTHENTICATED`, `TENANT_SUSPENDED`.
     pub async fn still(&self, caller: &Caller) -> Outcome<Caller> {
         self.tenant_is_open(caller.tenant).await?;
+        if let Principal::ServiceAccount { account, key, .. } = caller.principal {
+            return self.still_the_key(caller, account, key).await;
+        }
         let Principal::User { session: Some(id), .. } = &caller.principal else {
             return Ok(caller.clone());
         };

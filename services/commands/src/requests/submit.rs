@@ -90,6 +90,7 @@ impl App {
             digest_mac: self.digest_mac(tenant, &digest).await?,
             details: RequestDetails {
                 action,
+                cwd: input.cwd.clone(),
                 digest: digest.to_string(),
                 justification: input.justification.clone(),
             },

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use eventstore::LocalMasterKey;
 use formats::{Ambient, Purpose};
@@ -48,7 +47,7 @@ pub(super) async fn run(globals: &Globals, command: KeysCommand) -> anyhow::Resu
                         file.display()
                     ));
                 }
-                None => say(STANDARD.encode(bytes)),
+                None => say(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()),
             }
         }
         KeysCommand::Rotate {

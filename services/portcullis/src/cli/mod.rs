@@ -5,6 +5,7 @@ mod policy;
 mod projections;
 mod schema;
 mod serve;
+mod store;
 mod tenant;
 mod user;
 

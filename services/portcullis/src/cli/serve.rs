@@ -7,7 +7,7 @@ use formats::Ambient;
 use serde_json::{Map, json};
 use tokio::net::TcpListener;
 
-use super::{Globals, say};
+use super::{Globals, say, store};
 use crate::{
     config::{Config, Role},
     server::{self, Keeps, Parts},
@@ -101,7 +101,7 @@ pub(super) async fn doctor(globals: &Globals) -> anyhow::Result<ExitCode> {
         Ok(url) => match eventstore::connect(&url, 4).await {
             Err(error) => checks.push(("database", Err(error.to_string()))),
             Ok(pool) => {
-                let version: String = sqlx::query_scalar("show server_version").fetch_one(&pool).await?;
+                let version = store::server_version(&pool).await?;
                 let major: u32 = version
                     .split('.')
                     .next()
@@ -159,10 +159,7 @@ pub(super) async fn doctor(globals: &Globals) -> anyhow::Result<ExitCode> {
 }
 
 async fn clock(pool: &sqlx::PgPool) -> Result<String, String> {
-    let theirs: f64 = sqlx::query_scalar("select extract(epoch from clock_timestamp())::float8")
-        .fetch_one(pool)
-        .await
-        .map_err(|error| error.to_string())?;
+    let theirs = store::database_clock(pool).await.map_err(|error| error.to_string())?;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
     let ours = Ambient::system().now().millis() as f64 / 1000.0;
     let apart = (ours - theirs).abs();

@@ -372,6 +372,9 @@ async fn request_facts(tx: &mut TenantTx, request: &QueuedRequest) -> Outcome<Ve
         if let Some(file) = &action.file {
             fact("File", file);
         }
+        if let Some(cwd) = &details.cwd {
+            fact("Working directory", cwd);
+        }
     }
     let kind = match request.action_type {
         policy_engine::ActionType::PrivilegeElevation => "run as administrator",
