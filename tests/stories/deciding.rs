@@ -9,6 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
 
+/// When what happened to a request, in milliseconds.
+#[derive(Debug, Default, Clone, Copy)]
+struct Due {
+    submitted: Option<i64>,
+    escalated: Option<i64>,
+    expired: Option<i64>,
+}
+
 const TERMINAL: [&str; 4] = ["RequestApproved", "RequestDenied", "RequestExpired", "RequestCancelled"];
 
 /// How often each request met each terminal event.
@@ -103,24 +111,28 @@ async fn a_scheduler_that_was_away_catches_up_once_at_the_due_times_and_late_app
     for scheduler in schedulers {
         scheduler.await.unwrap();
     }
-    let mut due: BTreeMap<RequestId, (Option<i64>, Option<i64>, Option<i64>)> = BTreeMap::new();
+    let mut due: BTreeMap<RequestId, Due> = BTreeMap::new();
     for event in world.log("acme", after).await {
         let entry = due.entry(event.body.stream.id.into()).or_default();
-        let at = Some(event.body.occurred_at.millis());
+        let at = event.body.occurred_at.millis();
         match event.body.event_type.as_str() {
             // The windows run from the moment by which the command was judged, a little before it was written.
             "RequestSubmitted" => {
                 let until: formats::Timestamp =
                     serde_json::from_value(event.body.data["pendingUntil"].clone()).unwrap();
-                entry.0 = Some(until.millis() - 30 * 60_000);
+                entry.submitted = Some(until.millis() - 30 * 60_000);
             }
-            "RequestEscalated" => assert_eq!(entry.1.replace(at.unwrap()), None, "escalated twice"),
-            "RequestExpired" => assert_eq!(entry.2.replace(at.unwrap()), None, "expired twice"),
+            "RequestEscalated" => assert_eq!(entry.escalated.replace(at), None, "escalated twice"),
+            "RequestExpired" => assert_eq!(entry.expired.replace(at), None, "expired twice"),
             _ => {}
         }
     }
     for (request, _) in &filed {
-        let (submitted, escalated, expired) = due[request];
+        let Due {
+            submitted,
+            escalated,
+            expired,
+        } = due[request];
         let submitted = submitted.unwrap();
         assert_eq!(escalated, Some(submitted + 30 * 60_000));
         assert_eq!(expired, Some(submitted + 270 * 60_000));

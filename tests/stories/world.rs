@@ -24,7 +24,7 @@ pub struct World {
     pub server: Running,
     /// Without cookies or credentials.
     pub nobody: Client,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl World {
@@ -37,6 +37,12 @@ impl World {
     pub async fn with_roles(roles: &[Role]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let data = tempfile::Builder::new().prefix("pct-").tempdir_in("/tmp").unwrap();
+        // The database's own user has to get in.
+        std::fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Self::on(data, roles).await
+    }
+
+    async fn on(data: TempDir, roles: &[Role]) -> Self {
         let roles = roles.iter().copied().collect();
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -49,15 +55,15 @@ impl World {
             ready_file: None,
             beyond_loopback: false,
         };
-        // The database's own user has to get in.
-        std::fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let server = dev::start(config, options, CancellationToken::new()).await.unwrap();
         let nobody = client(false);
-        Self {
-            server,
-            nobody,
-            _data: data,
-        }
+        Self { server, nobody, data }
+    }
+
+    /// Stops it and starts it again on the same data.
+    pub async fn restart(self) -> Self {
+        self.server.stop().await.unwrap();
+        Self::on(self.data, &Role::ALL).await
     }
 
     /// Stops it; whatever did not end as it should fails the test.
@@ -277,6 +283,11 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// The session's CSRF token.
+    pub fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
     /// Calls a route with the session and its CSRF token.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         let mut request = self

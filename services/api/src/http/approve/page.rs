@@ -216,6 +216,7 @@ fn lines(found: &Found) -> Vec<Line> {
         }
         put("Command line", action.command_line.clone(), true);
         put("File", action.file.clone(), true);
+        put("Working directory", details.cwd.clone(), true);
         put("Reason given", Some(details.justification.clone()), false);
         put("Digest of the action", Some(details.digest.clone()), true);
     } else {
