@@ -3,7 +3,7 @@
 //! `golden/TYPE.vN.json` holds `{stream, schema, data}`. A file is never changed. For a new type, run this test with
 //! `GOLDEN=write`, look at the file it wrote, and commit it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{fs, path::PathBuf};
 

@@ -169,8 +169,8 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A line of output.
-#[expect(clippy::print_stdout, reason = "the command line's own output")]
+/// A line of output. Whoever reads it may stop reading.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    println!("{text}");
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
