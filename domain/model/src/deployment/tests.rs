@@ -37,7 +37,7 @@ fn given(expires_at: Option<i64>, max_uses: Option<u32>, used: u32) -> Aggregate
         }
         .into(),
     ];
-    events.extend((1..=used).map(|number| used_once(number)));
+    events.extend((1..=used).map(used_once));
     TestFramework::with(()).given(events)
 }
 

@@ -36,7 +36,7 @@ fn an_address_is_unique_without_case() {
         space: EMAIL,
         value: "dana@example.test".into(),
     };
-    assert_eq!(created().claims(), [wanted.clone()]);
+    assert_eq!(created().claims(), std::slice::from_ref(&wanted));
     let changed = UserChanged {
         user: UserId::default(),
         person: PersonId::default(),
