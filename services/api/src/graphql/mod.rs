@@ -1,10 +1,10 @@
 //! The GraphQL door: `/graphql` and `/graphql/ws`.
 //!
 //! One file per noun holds its types, its queries and its mutations. A resolver says what may be done
-//! ([`Ask::frame_for`](context::Ask::frame_for), or the use case does) and reads in short transactions; what a list
-//! asks of each of its rows goes through [`loaders`], so that the database is asked a constant number of times. What a
-//! document may hold is counted in [`limits`] before anything of it is executed. Start reading at [`http`] and
-//! [`context`].
+//! (`Ask::frame_for`, or the use case does) and reads in short transactions; what a list
+//! asks of each of its rows goes through `loaders`, so that the database is asked a constant number of times. What a
+//! document may hold is counted in `limits` before anything of it is executed. Start reading at `http` and
+//! `context`.
 
 mod actor;
 mod approval_rules;

@@ -1,7 +1,7 @@
 //! Who is it? Passwords, sessions, one-time codes, keys, agents and mail links.
 //!
 //! Every answer to a wrong credential is the same, in words and in time. Secrets are stored hashed or wrapped
-//! ([`store`]); none reaches the log, a trace or an error.
+//! (`store`); none reaches the log, a trace or an error.
 
 mod agent;
 mod bearer;

@@ -75,7 +75,7 @@ impl App {
             .await
     }
 
-    /// Decides up to [`BULK_MAX`] requests the same way; each succeeds or fails on its own.
+    /// Decides up to 100 requests the same way; each succeeds or fails on its own.
     ///
     /// # Errors
     /// `BAD_INPUT` where there are none or too many; `FORBIDDEN`.
