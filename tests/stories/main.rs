@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod crash;
 mod deciding;
 mod isolation;
 mod links;
