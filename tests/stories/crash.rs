@@ -366,3 +366,77 @@ async fn a_hundred_kills_of_server_and_database_lose_no_acknowledged_command_and
     assert_eq!(world.rows().await, live);
     world.postgres.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_is_said_and_work_goes_on_when_it_is_back() {
+    let mut world = Installation::begin().await;
+    world.ready().await;
+    let make = async |world: &Installation, name: &str| {
+        let query = "mutation($name: String!) { createTeam(input: {name: $name}) { position } }";
+        let answer = world
+            .browser
+            .post(format!("{}/graphql", world.url))
+            .header("x-csrf-token", &world.csrf)
+            .json(&json!({ "query": query, "variables": { "name": name } }))
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap())
+    };
+    let (status, body) = make(&world, "before").await;
+    assert!(
+        status == 200 && body["data"]["createTeam"]["position"].is_u64(),
+        "{body}"
+    );
+
+    let pid = world.postgres.pid().to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let begun = tokio::time::Instant::now();
+    let (_, body) = make(&world, "meanwhile").await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "an answer took {:?}",
+        begun.elapsed()
+    );
+    assert!(body.to_string().contains("UNAVAILABLE"), "{body}");
+    let readyz = world.browser.get(format!("{}/readyz", world.url)).send().await.unwrap();
+    assert_eq!(readyz.status().as_u16(), 503);
+    let readyz = readyz.text().await.unwrap();
+    assert!(readyz.contains("database"), "{readyz}");
+
+    // A server that is started now says what is missing, and is ready once it is there.
+    world.server.kill();
+    let begun = tokio::time::Instant::now();
+    loop {
+        let answer = world
+            .browser
+            .get(format!("{}/readyz", world.url))
+            .timeout(Duration::from_secs(2))
+            .send()
+            .await;
+        if let Ok(answer) = answer {
+            assert_eq!(answer.status().as_u16(), 503);
+            assert!(answer.text().await.unwrap().contains("database"));
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "no probe is answered while the database is away"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.postgres.restart().await;
+    world.ready().await;
+    let (status, body) = make(&world, "after").await;
+    assert!(
+        status == 200 && body["data"]["createTeam"]["position"].is_u64(),
+        "{body}"
+    );
+    let names: Vec<String> = world.log().await.into_iter().map(|(_, name)| name).collect();
+    assert!(
+        names.contains(&"before".to_owned()) && names.contains(&"after".to_owned()),
+        "{names:?}"
+    );
+    world.postgres.stop().await;
+}

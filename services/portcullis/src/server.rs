@@ -97,21 +97,21 @@ pub async fn parts(
     })
 }
 
-/// A pool for the server's role, waiting up to a minute for a database that is not there yet.
+/// A pool for the server's role. A database that is not there yet is waited for: as long as it takes, or for `patience`.
 ///
 /// # Errors
-/// Where it does not come, or the role sees every tenant.
-pub async fn pool(config: &Config) -> anyhow::Result<PgPool> {
+/// Where it does not come in time, or the role sees every tenant.
+pub async fn pool(config: &Config, patience: Option<Duration>) -> anyhow::Result<PgPool> {
     let url = config.database()?;
     let begun = tokio::time::Instant::now();
     loop {
         match eventstore::connect(url, config.database_connections).await {
             Ok(pool) => return Ok(pool),
             Err(error @ eventstore::ConnectError::Role(_)) => return Err(error.into()),
-            Err(error) if begun.elapsed() > Duration::from_secs(60) => return Err(error.into()),
+            Err(error) if patience.is_some_and(|patience| begun.elapsed() > patience) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "waiting for the database");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
     }

@@ -1,11 +1,12 @@
 //! `serve`, `migrate` and `doctor`.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use formats::Ambient;
 use serde_json::{Map, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{Globals, say, store};
 use crate::{
@@ -29,8 +30,12 @@ pub(super) struct ServeArgs {
 
 /// The parts of a tool or server over the database of the settings.
 pub(super) async fn connected(config: &Config, keeps: Keeps) -> anyhow::Result<Parts> {
+    connect(config, keeps, Some(Duration::from_secs(5))).await
+}
+
+async fn connect(config: &Config, keeps: Keeps, patience: Option<Duration>) -> anyhow::Result<Parts> {
     let ambient = Ambient::system();
-    let pool = server::pool(config).await?;
+    let pool = server::pool(config, patience).await?;
     let doorbell = server::doorbell(config, &ambient).await?;
     server::parts(config, pool, ambient, server::master_keys(config)?, doorbell, keeps).await
 }
@@ -50,22 +55,74 @@ pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> anyhow::Result<
     }
     let _telemetry = telemetry::begin(&config.log, config.log_json, config.otlp_url.as_deref())?;
     let stop = server::stop_at_signals()?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("listen on {}", config.listen))?;
+    config.database()?;
+    let listener =
+        std::net::TcpListener::bind(config.listen).with_context(|| format!("listen on {}", config.listen))?;
+    listener.set_nonblocking(true)?;
     let keeps = if config.roles.contains(&Role::Projector) {
         Keeps::ReadModels
     } else {
         Keeps::Nothing
     };
+    let waiting = Waiting::begin(listener.try_clone()?)?;
     let parts = tokio::select! {
-        parts = connected(&config, keeps) => parts?,
+        parts = connect(&config, keeps, None) => parts?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
+    waiting.end().await;
+    let listener = TcpListener::from_std(listener)?;
     check_keys(&parts).await?;
     tracing::info!(listen = %config.listen, roles = ?config.roles, "serving");
     server::run(&config, &parts, listener, axum::Router::new(), stop).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Answers probes while the database is not there yet, so that whoever looks learns what is missing.
+struct Waiting {
+    over: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Waiting {
+    fn begin(listener: std::net::TcpListener) -> anyhow::Result<Self> {
+        use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+        let listener = TcpListener::from_std(listener)?;
+        let ready = async || {
+            let checks = json!([{ "name": "database", "status": "unavailable", "detail": "no connection yet" }]);
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Json(json!({ "status": "unavailable", "checks": checks })),
+            )
+        };
+        let other = async || {
+            let problem = json!({ "type": "about:blank", "title": "Unavailable", "status": 503, "code": "UNAVAILABLE",
+                "detail": "the database is not there yet; nothing is lost" });
+            let headers = [("retry-after", "2"), ("content-type", "application/problem+json")];
+            (StatusCode::SERVICE_UNAVAILABLE, headers, problem.to_string()).into_response()
+        };
+        let router = Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .fallback(other);
+        let over = CancellationToken::new();
+        let stop = over.clone();
+        let serving = tokio::spawn(async move {
+            let _ = axum::serve(listener, router)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await;
+        });
+        Ok(Self { over, serving })
+    }
+
+    async fn end(mut self) {
+        self.over.cancel();
+        if tokio::time::timeout(Duration::from_secs(1), &mut self.serving)
+            .await
+            .is_err()
+        {
+            self.serving.abort();
+        }
+    }
 }
 
 /// Refuses to serve with a master key that does not open the tenants' keys.

@@ -217,7 +217,7 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
         .context("development mailbox")?;
 
     let master = master_key(&data_dir, &ambient)?;
-    let pool = server::pool(&config).await?;
+    let pool = server::pool(&config, Some(Duration::from_secs(30))).await?;
     let parts = server::parts(
         &config,
         pool.clone(),
