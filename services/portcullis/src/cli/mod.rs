@@ -1,5 +1,6 @@
 //! The command line: one file per command. Exit 0 on success, 1 on a failed check or an error, 2 on wrong usage.
 
+mod bench;
 mod keys;
 mod policy;
 mod projections;
@@ -73,6 +74,9 @@ enum Command {
     /// Write what clients are generated from.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// Measure the event store and the projector on this machine.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Check the settings and whatever the server depends on.
     #[command(after_help = "Example:\n  portcullis doctor --config portcullis.toml")]
     Doctor,
@@ -154,6 +158,7 @@ impl Cli {
             Command::Projections(command) => runtime.block_on(projections::run(&globals, command)),
             Command::Policy(command) => runtime.block_on(policy::run(&globals, command)),
             Command::Schema(command) => schema::run(&command),
+            Command::Bench(command) => runtime.block_on(bench::run(&globals, command)),
             Command::Doctor => runtime.block_on(serve::doctor(&globals)),
         };
         match result {
