@@ -10,7 +10,7 @@ use model::{
 use policy_engine::{PolicyDocument, PolicyStatus};
 use serde_json::json;
 
-use crate::{Act, App, Caller, Outcome, Refusal, Written};
+use crate::{Act, App, Caller, Outcome, Principal, Refusal, Written};
 
 impl App {
     /// Makes a policy.
@@ -251,7 +251,7 @@ impl App {
     pub(crate) async fn save_facts(&self, caller: &Caller) -> Outcome<SaveFacts> {
         Ok(SaveFacts {
             collections: self.collections_by_name(caller).await?,
-            is_owner: caller.has(Role::Owner),
+            is_owner: caller.has(Role::Owner) || caller.principal == Principal::System,
         })
     }
 

@@ -1,0 +1,299 @@
+//! Policies between files and a tenant.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use commands::{App, Caller, Origin, Principal};
+use formats::PolicyId;
+use model::tenant::Tenant;
+use policy_engine::{Action, PolicyDocument, import::Bundle, validate};
+use projections::{Page, policies::PolicyFilter};
+use serde_json::{Map, json};
+
+use super::files::{read, shown};
+use crate::{
+    cli::{
+        Globals, say,
+        serve::connected,
+        tenant::{find, refused},
+    },
+    server::Keeps,
+};
+
+/// Whoever runs the server, with an owner's rights in the tenant.
+fn owner(app: &App, tenant: formats::TenantId) -> Caller {
+    Caller {
+        tenant,
+        principal: Principal::System,
+        origin: Origin::inside(app.store.ambient().uuid()),
+    }
+}
+
+async fn tenant_of(globals: &Globals, slug: &str) -> anyhow::Result<(App, Caller)> {
+    let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
+    let tenant = find(&parts.app, slug).await?;
+    let caller = owner(&parts.app, tenant);
+    Ok((parts.app, caller))
+}
+
+/// A tenant's policies in the order of their names.
+async fn policies(app: &App, caller: &Caller) -> anyhow::Result<Vec<(PolicyId, PolicyDocument)>> {
+    let mut all = Vec::new();
+    let mut page = Page::first(200);
+    loop {
+        let mut tx = app.reading(caller.tenant).await.map_err(refused)?;
+        let filter = PolicyFilter::default();
+        let rows =
+            projections::policies::list(&mut tx, &filter, projections::policies::PolicySort::Name, &page).await?;
+        let last = rows.edges.last().map(|edge| edge.cursor.clone());
+        let more = rows.more;
+        all.extend(rows.nodes().into_iter().map(|row| (row.id, row.document)));
+        match last.filter(|_| more) {
+            Some(cursor) => page = Page::after(cursor, 200),
+            None => return Ok(all),
+        }
+    }
+}
+
+pub(super) async fn lint(globals: &Globals, slug: &str) -> anyhow::Result<ExitCode> {
+    let (app, caller) = tenant_of(globals, slug).await?;
+    let known = policies(&app, &caller).await?;
+    let ids: Vec<_> = known.iter().map(|(id, _)| *id).collect();
+    let warnings = app.lint_policies(&caller, &ids).await.map_err(refused)?;
+    let mut bad = 0;
+    for (id, document) in &known {
+        let check = app
+            .check_policy(&caller, Some(*id), document.clone())
+            .await
+            .map_err(refused)?;
+        bad += check.problems.len();
+        let warnings = warnings.get(id).cloned().unwrap_or_default();
+        if globals.json {
+            say(json!({ "policy": id, "name": document.name, "problems": check.problems, "warnings": warnings }));
+        } else {
+            for problem in &check.problems {
+                say(format!("refused  {}: {problem}", document.name));
+            }
+            for warning in &warnings {
+                say(format!(
+                    "warning  {}: {}: {}",
+                    document.name, warning.field, warning.message
+                ));
+            }
+        }
+    }
+    if !globals.json {
+        say(format!(
+            "{} policies, {bad} refusals, {} warnings",
+            known.len(),
+            warnings.values().map(Vec::len).sum::<usize>()
+        ));
+    }
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(super) async fn import(
+    globals: &Globals,
+    files: &[PathBuf],
+    slug: &str,
+    dry_run: bool,
+    partial: bool,
+) -> anyhow::Result<ExitCode> {
+    let (app, caller) = tenant_of(globals, slug).await?;
+    let mut tx = app.reading(caller.tenant).await.map_err(refused)?;
+    let mut collections = projections::collections::lookup(&mut tx).await?;
+    drop(tx);
+    let found = read(files, &|name| collections.contains_key(name))?;
+    let mut refusals: Vec<String> = found.refused.iter().map(shown).collect();
+    for (name, collection) in &found.collections {
+        refusals.extend(
+            validate::collection(name, collection)
+                .iter()
+                .map(|p| format!("collection {name}: {p}")),
+        );
+    }
+    let fresh: Vec<_> = found
+        .collections
+        .iter()
+        .filter(|(name, _)| !collections.contains_key(*name))
+        .map(|(n, c)| (n.clone(), c.clone()))
+        .collect();
+    collections.extend(found.collections.clone());
+    refusals.extend(
+        validate::baseline(&found.baseline)
+            .iter()
+            .map(|p| format!("baseline: {p}")),
+    );
+    let known: Vec<String> = policies(&app, &caller)
+        .await?
+        .into_iter()
+        .map(|(_, d)| d.name.to_lowercase())
+        .collect();
+    let mut good: Vec<&PolicyDocument> = Vec::new();
+    for document in &found.policies {
+        let mut problems: Vec<String> = validate::policy(document, &collections)
+            .iter()
+            .map(|p| format!("{}: {p}", document.name))
+            .collect();
+        let folded = document.name.to_lowercase();
+        if known.contains(&folded) || good.iter().any(|other| other.name.to_lowercase() == folded) {
+            problems.push(format!("{}: name: another policy has this name", document.name));
+        }
+        if problems.is_empty() {
+            good.push(document);
+        }
+        refusals.extend(problems);
+    }
+    let mut imported = 0;
+    let goes_on = !dry_run && (refusals.is_empty() || partial);
+    if goes_on {
+        for (name, collection) in fresh {
+            let made = app
+                .create_collection(&caller, collection.kind, name, collection.members)
+                .await
+                .map_err(refused)?;
+            app.settled(caller.tenant, made.position).await;
+        }
+        if found.baseline != policy_engine::Baseline::default() {
+            let (state, _) = app.store.load::<Tenant>(caller.tenant, caller.tenant.uuid()).await?;
+            let mut settings = state.settings().clone();
+            settings.baseline = found.baseline.clone();
+            app.change_settings(&caller, settings).await.map_err(refused)?;
+        }
+        for document in &good {
+            match app
+                .create_policy(&caller, (*document).clone(), "Imported".to_owned())
+                .await
+            {
+                Ok(_) => imported += 1,
+                Err(refusal) => refusals.push(format!("{}: {}", document.name, refusal.message)),
+            }
+        }
+    }
+    if globals.json {
+        say(
+            json!({ "imported": imported, "good": good.len(), "dryRun": dry_run, "refused": refusals, "notes": found.notes,
+            "approvalRules": found.rules }),
+        );
+    } else {
+        for note in &found.notes {
+            say(format!("note     {}", shown(note)));
+        }
+        for rule in &found.rules {
+            say(format!(
+                "note     {}: approvers inside a policy; make an approval rule of this name",
+                rule.name
+            ));
+        }
+        for refusal in &refusals {
+            say(format!("refused  {refusal}"));
+        }
+        let would = if dry_run { "would be imported" } else { "imported" };
+        let count = if dry_run { good.len() } else { imported };
+        say(format!(
+            "{count} of {} policies {would}, {} refusals",
+            found.policies.len(),
+            refusals.len()
+        ));
+        if !dry_run && !goes_on {
+            say("nothing was imported; --partial imports what is good");
+        }
+    }
+    Ok(if refusals.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+pub(super) async fn export(globals: &Globals, slug: &str, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let (app, caller) = tenant_of(globals, slug).await?;
+    let documents = policies(&app, &caller)
+        .await?
+        .into_iter()
+        .map(|(_, document)| document)
+        .collect();
+    let mut tx = app.reading(caller.tenant).await.map_err(refused)?;
+    let collections = projections::collections::all(&mut tx)
+        .await?
+        .into_iter()
+        .map(|row| (row.name.clone(), row.collection()))
+        .collect();
+    drop(tx);
+    let (state, _) = app.store.load::<Tenant>(caller.tenant, caller.tenant.uuid()).await?;
+    let bundle = Bundle {
+        policies: documents,
+        collections,
+        baseline: state.settings().baseline.clone(),
+    };
+    let text = serde_json::to_string_pretty(&bundle)?;
+    match out {
+        Some(file) => {
+            std::fs::write(file, text + "\n").with_context(|| format!("write {}", file.display()))?;
+            say(format!("{} policies are in {}", bundle.policies.len(), file.display()));
+        }
+        None => say(text),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn explain(
+    globals: &Globals,
+    slug: &str,
+    group: Option<&str>,
+    file: &Path,
+) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let action: Action = serde_json::from_str(&text).with_context(|| format!("{} is no action", file.display()))?;
+    let (app, caller) = tenant_of(globals, slug).await?;
+    let group = match group {
+        Some(name) => {
+            let mut tx = app.reading(caller.tenant).await.map_err(refused)?;
+            let found = projections::fleet::group_by_name(&mut tx, name).await?;
+            Some(found.with_context(|| format!("tenant {slug} has no deployment group {name}"))?)
+        }
+        None => None,
+    };
+    let explained = app
+        .explain_action(&caller, group, action, None)
+        .await
+        .map_err(refused)?;
+    let explanation = &explained.explanation;
+    if globals.json {
+        say(json!({ "snapshotVersion": explained.version, "explanation": explanation }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let decision = &explanation.decision;
+    let steps: Vec<_> = decision.steps.iter().map(|step| step.as_str()).collect();
+    say(format!(
+        "{}{}",
+        decision.outcome,
+        if steps.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", steps.join(", "))
+        }
+    ));
+    say(format!(
+        "because {} (rule: {})",
+        explanation.because, decision.settled_by
+    ));
+    for considered in &explanation.considered {
+        let how = match (considered.matched, &considered.excluded_by) {
+            (true, _) => "matched".to_owned(),
+            (false, Some(field)) => format!("excluded by {field}"),
+            (false, None) => "not matched".to_owned(),
+        };
+        say(format!(
+            "  {} (revision {}, {}): {how}",
+            considered.policy.name, considered.policy.revision, considered.status
+        ));
+        for note in &considered.notes {
+            say(format!("      {note}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
