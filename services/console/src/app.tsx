@@ -29,7 +29,6 @@ const Endpoints = page(() => import("./pages/endpoints/endpoints"), "Endpoints")
 const EndpointPage = page(() => import("./pages/endpoints/endpoint"), "EndpointPage");
 const Groups = page(() => import("./pages/endpoints/groups"), "Groups");
 const Audit = page(() => import("./pages/audit/audit"), "Audit");
-const Webhooks = page(() => import("./pages/settings/webhooks"), "Webhooks");
 const SettingsPage = page(() => import("./pages/settings/settings"), "SettingsPage");
 const Account = page(() => import("./pages/settings/account"), "Account");
 
@@ -97,7 +96,6 @@ function Pages() {
         <Route path="endpoints/groups" element={<Groups />} />
         <Route path="endpoints/:id" element={<EndpointPage />} />
         <Route path="audit" element={<Audit />} />
-        <Route path="webhooks" element={<Webhooks />} />
         <Route path="settings" element={<SettingsPage />} />
         <Route path="account" element={<Account />} />
         <Route

@@ -38,7 +38,6 @@ mod subscriptions;
 mod teams;
 mod users;
 mod viewer;
-mod webhooks;
 mod words;
 
 use async_graphql::{MergedObject, SDLExportOptions, Schema};
@@ -72,7 +71,6 @@ struct Query(
     teams::TeamQuery,
     service_accounts::ServiceAccountQuery,
     settings::SettingsQuery,
-    webhooks::WebhookQuery,
 );
 
 #[derive(MergedObject, Default)]
@@ -87,7 +85,6 @@ struct Mutation(
     service_accounts::ServiceAccountMutation,
     settings::SettingsMutation,
     request_changes::RequestMutation,
-    webhooks::WebhookMutation,
 );
 
 type ApiSchema = Schema<Query, Mutation, subscriptions::SubscriptionRoot>;

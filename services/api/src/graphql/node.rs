@@ -19,7 +19,6 @@ use super::{
     teams::Team,
     users::User,
     viewer::Tenant,
-    webhooks::{WebhookDelivery, WebhookEndpoint},
 };
 
 /// Anything that has an id of its own.
@@ -41,8 +40,6 @@ pub(crate) enum Node {
     Team(Team),
     Tenant(Tenant),
     User(User),
-    WebhookDelivery(WebhookDelivery),
-    WebhookEndpoint(WebhookEndpoint),
 }
 
 /// The object behind an id, by the kind that the id's beginning names.

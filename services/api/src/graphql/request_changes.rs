@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use commands::{BulkItem, Outcome, Refusal, Written};
 use formats::RequestId;
 use model::request::Narrowing;
@@ -15,15 +15,6 @@ use super::{
     scalars::{Digest, Position},
     words::DecisionVerdict,
 };
-
-#[derive(Debug, InputObject)]
-pub(crate) struct SubmitRequestInput {
-    endpoint_id: ID,
-    /// An action in the case format of docs/domain.md § 2.
-    action: Json<serde_json::Value>,
-    justification: String,
-    previous_request_id: Option<ID>,
-}
 
 #[derive(Debug, InputObject)]
 pub(crate) struct ApproveInput {
@@ -151,16 +142,6 @@ pub(crate) struct RequestMutation;
 
 #[Object]
 impl RequestMutation {
-    /// Always refused: requests are filed by agents, at `/agent/v1/requests`.
-    async fn submit_request(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(name = "input")] _input: SubmitRequestInput,
-    ) -> Answer<RequestPayload> {
-        ctx.command()?;
-        Err(Refusal::forbidden("requests are filed by agents").into())
-    }
-
     /// With the quorum met, the grant is active.
     async fn approve(&self, ctx: &Context<'_>, input: ApproveInput) -> Answer<RequestPayload> {
         let (frame, caller) = ctx.command()?;

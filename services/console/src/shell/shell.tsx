@@ -33,7 +33,6 @@ const links: { to: string; label: string; icon: IconName; needs?: Ability }[] = 
   { to: "/people", label: "People", icon: "people", needs: "read-all" },
   { to: "/endpoints", label: "Endpoints", icon: "endpoints", needs: "read-all" },
   { to: "/audit", label: "Audit trail", icon: "audit", needs: "read-all" },
-  { to: "/webhooks", label: "Webhooks", icon: "webhooks", needs: "read-all" },
   { to: "/settings", label: "Settings", icon: "settings", needs: "read-all" },
 ];
 

@@ -33,7 +33,6 @@ const pages = [
   ["endpoints", "/endpoints"],
   ["groups", "/endpoints/groups"],
   ["audit", "/audit"],
-  ["webhooks", "/webhooks"],
   ["settings", "/settings"],
   ["account", "/account"],
 ];

@@ -273,7 +273,6 @@ describe("the other pages", () => {
     ["/endpoints", "Endpoints"],
     ["/endpoints/end_01k9zq3v5teh2b7c8d9e0f0001", "LAPTOP-17"],
     ["/endpoints/groups", "Deployment groups"],
-    ["/webhooks", "Webhooks"],
     ["/settings", "Settings"],
     ["/account", "Your account"],
   ])("%s is answered whole by the schema", async (path, title) => {

@@ -18,8 +18,6 @@ export interface World {
   groups: Thing[];
   events: Thing[];
   serviceAccounts: Thing[];
-  webhooks: Thing[];
-  deliveries: Thing[];
   settings: Thing;
   viewerId: string;
   position: number;
@@ -297,7 +295,6 @@ export function makeWorld(now = Date.now()): World {
     event(113, "PolicyStatusSet", "“No remote tools” is enforced now", actor(1), "policy", policies[1]?.id, { status: "enforce" }, { marked: true }),
     event(1, "TenantCreated", "The organisation was created", { kind: "OPERATOR", id: null, name: null }, "tenant", id("ten", 1), {}),
   ];
-  const webhook: Thing = { __typename: "WebhookEndpoint", id: id("whk", 1), url: "https://hooks.example.com/portcullis", description: "Ticket system", eventTypes: ["request.submitted", "request.approved", "request.denied"], format: "STANDARD", ordered: false, enabled: true, disabledReason: null, publicKey: "whpk_MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE", createdAt: at(-30_000) };
   return {
     users,
     teams: [team],
@@ -320,11 +317,6 @@ export function makeWorld(now = Date.now()): World {
           { __typename: "ApiKey", id: id("key", 2), label: "First trial", scopes: ["requests:read"], createdAt: at(-31_000), expiresAt: null, lastUsedAt: null, revokedAt: at(-29_000) },
         ],
       },
-    ],
-    webhooks: [webhook],
-    deliveries: [
-      { __typename: "WebhookDelivery", id: "whd_2", endpoint: webhook, position: 116, type: "request.submitted", status: "RETRYING", nextAttemptAt: at(4), attempts: [{ at: at(-1), httpStatus: 503, latencyMs: 212, answer: "upstream is down" }] },
-      { __typename: "WebhookDelivery", id: "whd_1", endpoint: webhook, position: 115, type: "request.denied", status: "DELIVERED", nextAttemptAt: null, attempts: [{ at: at(-20), httpStatus: 204, latencyMs: 48, answer: "" }] },
     ],
     settings: {
       tenantName: "Example Works",

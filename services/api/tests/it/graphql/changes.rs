@@ -554,7 +554,6 @@ async fn nobody_changes_what_their_role_does_not_let_them() {
             ("createDeploymentGroup", json!({ "name": "x" })),
             ("createServiceAccount", json!({ "name": "x" })),
             ("changeSettings", json!({ "allowSelfApproval": true })),
-            ("createWebhookEndpoint", json!({ "url": "https://x.example" })),
         ] {
             assert_eq!(
                 refused(&browser, mutation, input).await,

@@ -315,7 +315,6 @@ async fn a_member_and_an_approver_who_is_not_asked_see_no_request_of_others() {
         "auditEvents { nodes { id } }",
         "serviceAccounts { id }",
         "approvalRules { id }",
-        "webhookEndpoints { id }",
     ] {
         assert_eq!(
             super::code(&mel, &format!("{{ {list} }}"), json!({})).await,

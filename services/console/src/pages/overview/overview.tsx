@@ -33,7 +33,6 @@ export function addressOf(id: string): string | undefined {
     tem: "/people/teams",
     svc: "/people/service-accounts",
     rul: "/approval-rules",
-    whk: "/webhooks",
   };
   return pages[kind];
 }
