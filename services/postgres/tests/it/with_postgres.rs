@@ -10,9 +10,9 @@ use crate::{eventually, is_alive};
 
 /// Prints where the server is, then the process number of its postmaster, and waits for its input to end.
 const SHOW_AND_WAIT: &str = r#"
+    trap 'echo interrupted; exit 3' INT TERM
     echo "$PORTCULLIS_TEST_POSTGRES"
     head -n 1 "$PORTCULLIS_TEST_POSTGRES/../cluster/postmaster.pid"
-    trap 'echo interrupted; exit 3' INT TERM
     while read -r line; do :; done
     exit 7
 "#;

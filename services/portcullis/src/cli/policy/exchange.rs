@@ -35,6 +35,9 @@ fn owner(app: &App, tenant: formats::TenantId) -> Caller {
 async fn tenant_of(globals: &Globals, slug: &str) -> anyhow::Result<(App, Caller)> {
     let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
     let tenant = find(&parts.app, slug).await?;
+    // What was written a moment ago belongs to it too.
+    let head = parts.app.store.head(tenant).await?;
+    parts.app.settled(tenant, head).await;
     let caller = owner(&parts.app, tenant);
     Ok((parts.app, caller))
 }
