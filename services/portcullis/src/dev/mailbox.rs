@@ -3,7 +3,8 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Instant,
 };
 
 use axum::{
@@ -16,7 +17,7 @@ use axum::{
 use formats::{Clock, SystemClock};
 use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// The most mails that are kept; the oldest goes first.
@@ -35,12 +36,31 @@ pub(super) struct Kept {
     in_reply_to: String,
 }
 
+/// A mail that came.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// When its last byte was here, before it was acknowledged.
+    pub(crate) at: Instant,
+    /// Its text.
+    pub(crate) text: String,
+}
+
 /// The mails, newest last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mailbox(Arc<Mutex<VecDeque<Kept>>>);
+pub(super) struct Mailbox {
+    kept: Arc<Mutex<VecDeque<Kept>>>,
+    watcher: Arc<OnceLock<mpsc::UnboundedSender<Arrival>>>,
+}
 
 impl Mailbox {
+    /// Each mail from now on, for whoever asks first; none for others.
+    pub(super) fn watch(&self) -> Option<mpsc::UnboundedReceiver<Arrival>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.watcher.set(sender).ok().map(|()| receiver)
+    }
+
     pub(super) fn keep(&self, to: &[String], raw: &[u8]) {
+        let at = Instant::now();
         let Some(message) = MessageParser::default().parse(raw) else {
             return;
         };
@@ -59,7 +79,11 @@ impl Mailbox {
             message_id: message.message_id().unwrap_or_default().to_owned(),
             in_reply_to: message.in_reply_to().as_text().unwrap_or_default().to_owned(),
         };
-        let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watcher) = self.watcher.get() {
+            let text = kept.text.clone();
+            let _ = watcher.send(Arrival { at, text });
+        }
+        let mut mails = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if mails.len() >= KEPT {
             mails.pop_front();
         }
@@ -67,7 +91,7 @@ impl Mailbox {
     }
 
     fn all(&self) -> Vec<Kept> {
-        self.0
+        self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()

@@ -25,6 +25,7 @@ use crate::{
     server::{self, Parts},
 };
 
+pub(crate) use mailbox::Arrival;
 pub use seed::PASSWORD;
 
 /// What `portcullis dev` was asked for.
@@ -118,6 +119,7 @@ pub struct Running {
     pool: PgPool,
     serving: JoinHandle<anyhow::Result<()>>,
     stop: CancellationToken,
+    mailbox: mailbox::Mailbox,
 }
 
 /// Runs development mode until a signal.
@@ -162,6 +164,11 @@ impl Running {
         let _ = tokio::time::timeout(Duration::from_secs(3), self.pool.close()).await;
         self.postgres.stop().await.context("stop PostgreSQL")?;
         ended
+    }
+
+    /// Each mail that comes from now on, for whoever asks first.
+    pub(crate) fn mails(&self) -> Option<tokio::sync::mpsc::UnboundedReceiver<Arrival>> {
+        self.mailbox.watch()
     }
 
     /// Stops the server and its database.
@@ -212,7 +219,7 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
         .await
         .context("development mail server")?;
     config.smtp_url = Some(format!("smtp://{smtp}").into());
-    let tools = mailbox::listen(mailbox, clock, stop.clone())
+    let tools = mailbox::listen(mailbox.clone(), clock, stop.clone())
         .await
         .context("development mailbox")?;
 
@@ -272,6 +279,7 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
         pool,
         serving,
         stop,
+        mailbox,
     })
 }
 
