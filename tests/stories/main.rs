@@ -4,6 +4,7 @@
 
 mod crash;
 mod deciding;
+mod installation;
 mod isolation;
 mod links;
 mod telling;
