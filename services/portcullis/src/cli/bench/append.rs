@@ -199,8 +199,17 @@ fn print(globals: &Globals, plan: Plan, plain: [f64; 2], rows: &[(String, Load);
     ));
     say(format!(
         "{:<26} {:>10} {:>9} {:>8} {:>7} {:>7} {:>7} {:>13} {:>14} {:>13} {:>5}",
-        "", "commands/s", "events/s", "to plain", "p50 ms", "p99 ms", "failed", "commits/fsync", "commands/fsync",
-        "trips/command", "HOT"
+        "",
+        "commands/s",
+        "events/s",
+        "to plain",
+        "p50 ms",
+        "p99 ms",
+        "failed",
+        "commits/fsync",
+        "commands/fsync",
+        "trips/command",
+        "HOT"
     ));
     for (name, l) in rows {
         say(format!(
@@ -220,7 +229,10 @@ fn print(globals: &Globals, plan: Plan, plain: [f64; 2], rows: &[(String, Load);
     let [(_, many), (_, one)] = rows;
     let apart = many.commands.max(one.commands) / many.commands.min(one.commands).max(f64::EPSILON);
     for (goal, met) in [
-        ("many tenants at least 0.7 of plain inserts", many.commands >= 0.7 * peer),
+        (
+            "many tenants at least 0.7 of plain inserts",
+            many.commands >= 0.7 * peer,
+        ),
         ("one tenant at least as fast as plain inserts", one.commands >= peer),
         ("one tenant and many within a factor of two", apart <= 2.0),
     ] {

@@ -49,12 +49,7 @@ impl Crew {
     }
 }
 
-async fn register(
-    running: &Running,
-    tenant: &ReadyTenant,
-    around: &Surroundings,
-    n: u64,
-) -> anyhow::Result<Agent> {
+async fn register(running: &Running, tenant: &ReadyTenant, around: &Surroundings, n: u64) -> anyhow::Result<Agent> {
     let group = tenant.deployment_groups.last().context("a deployment group")?;
     let with = Registration {
         server: running.ready.url.clone(),
@@ -113,7 +108,12 @@ impl Approver {
         let answer = client.post(format!("{server}/auth/sign-in")).json(&body).send().await?;
         let status = answer.status();
         ensure!(status.is_success(), "sign-in: {}", answer.text().await?);
-        let session: Value = client.get(format!("{server}/auth/session")).send().await?.json().await?;
+        let session: Value = client
+            .get(format!("{server}/auth/session"))
+            .send()
+            .await?
+            .json()
+            .await?;
         let csrf = session["csrfToken"]
             .as_str()
             .context("the session has no csrfToken")?

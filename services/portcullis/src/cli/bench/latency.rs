@@ -69,7 +69,11 @@ pub(super) async fn run(globals: &Globals, rate: u64, seconds: u64) -> anyhow::R
     };
     let running = dev::start(config, options, CancellationToken::new()).await?;
     let mails = Mails::default();
-    let watching = tokio::spawn(mails.clone().take(running.mails().context("the mailbox is watched already")?));
+    let watching = tokio::spawn(
+        mails
+            .clone()
+            .take(running.mails().context("the mailbox is watched already")?),
+    );
     progress("registering agents, signing in administrators");
     let crew = Crew::gather(&running, requests + warm).await?;
     let agents = crew.agents.len();
@@ -100,13 +104,14 @@ async fn file(
         let (tenant, agent) = crew.agents[k % crew.agents.len()].clone();
         let ours = &crew.approvers[tenant];
         let approver = ours[k / crew.agents.len() % ours.len()].clone();
-        let (mails, places) = (mails.clone(), places.clone());
+        let (mails, place) = (mails.clone(), places.clone());
         tasks.spawn(async move {
-            let _place = places.acquire_owned().await;
+            let _place = place.acquire_owned().await;
             (n >= warm, go(agent, approver, mails, n, due).await)
         });
         if n > 0 && n % (5 * rate) == 0 {
-            progress(format!("  {n} filed, {} under way", tasks.len()));
+            let under_way = UNDER_WAY - places.available_permits();
+            progress(format!("  {n} filed, {under_way} under way"));
         }
     }
     let (mut ways, mut failures) = (Vec::new(), Vec::new());
@@ -230,8 +235,10 @@ fn print(globals: &Globals, [rate, seconds]: [u64; 2], ways: &[Way], failures: &
             .iter()
             .map(|(name, t)| json!({ "name": name, "p50Ms": t.ms(500), "p99Ms": t.ms(990), "maxMs": t.ms(1_000) }))
             .collect();
-        say(json!({ "rate": rate, "seconds": seconds, "done": ways.len(), "failed": failures.len(),
-            "firstFailure": failures.first(), "latencies": rows }));
+        say(
+            json!({ "rate": rate, "seconds": seconds, "done": ways.len(), "failed": failures.len(),
+            "firstFailure": failures.first(), "latencies": rows }),
+        );
         return;
     }
     say(format!(
