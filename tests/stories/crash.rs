@@ -28,13 +28,12 @@ const CLIENTS: usize = 6;
 struct Moments(u64);
 
 impl Moments {
-    /// From `CRASH_SEED`, else by chance. The seed is printed.
+    /// From `CRASH_SEED`, else by chance.
     fn begin() -> Self {
         let seed = match std::env::var("CRASH_SEED") {
             Ok(seed) => seed.parse().unwrap(),
             Err(_) => u64::from_be_bytes(Ambient::system().bytes()),
         };
-        println!("CRASH_SEED={seed}");
         Self(seed)
     }
 
@@ -180,6 +179,7 @@ fn signal(how: &str, pid: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_kills_of_server_and_database_lose_no_acknowledged_command_and_double_no_row() {
     let mut moments = Moments::begin();
+    println!("the moments of CRASH_SEED={}", moments.0);
     let mut world = Installation::begin().await;
     let clients = Clients::begin(&world);
     for n in 0..KILLS {

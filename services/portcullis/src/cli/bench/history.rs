@@ -165,7 +165,7 @@ impl Desk {
     pub(super) async fn step(&mut self) -> anyhow::Result<u64> {
         self.n += 1;
         match self.n % 8 {
-            0 if self.n % 64 == 0 => self.policy().await,
+            0 if self.n.is_multiple_of(64) => self.policy().await,
             0 => self.snapshot().await,
             1..=4 => self.request().await,
             _ => self.actions().await,

@@ -109,7 +109,7 @@ async fn file(
             let _place = place.acquire_owned().await;
             (n >= warm, go(agent, approver, mails, n, due).await)
         });
-        if n > 0 && n % (5 * rate) == 0 {
+        if n > 0 && n.is_multiple_of(5 * rate) {
             let under_way = UNDER_WAY - places.available_permits();
             progress(format!("  {n} filed, {under_way} under way"));
         }
