@@ -109,57 +109,73 @@ async fn one(ground: &Ground, plan: Plan) -> anyhow::Result<Vec<Share>> {
     Ok(shares)
 }
 
+/// How long connections get to know the statements before anything is timed.
+const WARM: Duration = Duration::from_secs(1);
+
 /// What a task did.
 #[derive(Default)]
 struct Done {
+    /// All commands, those of the warming-up among them: what PostgreSQL's counters are compared with.
+    commands: u64,
+    /// From here on only what was timed.
     times: Vec<Duration>,
     events: u64,
     failed: u64,
 }
 
+/// Where a run stands.
+#[derive(Default)]
+struct Phase {
+    timed: AtomicBool,
+    over: AtomicBool,
+}
+
 /// Lets each task move its endpoints to and fro until the time is over: one command, one event.
 async fn load(ground: &Ground, shares: &[Share], time: Duration) -> anyhow::Result<Load> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let phase = Arc::new(Phase::default());
     let before = store::counters(&ground.admin).await?;
-    let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for share in shares {
-        tasks.spawn(move_about(ground.store.clone(), share.clone(), stop.clone()));
+        tasks.spawn(move_about(ground.store.clone(), share.clone(), phase.clone()));
     }
+    tokio::time::sleep(WARM).await;
+    let begun = Instant::now();
+    phase.timed.store(true, Ordering::Relaxed);
     tokio::time::sleep(time).await;
-    stop.store(true, Ordering::Relaxed);
+    phase.over.store(true, Ordering::Relaxed);
     let mut all = Done::default();
     for done in tasks.join_all().await {
+        all.commands += done.commands;
         all.times.extend(done.times);
         all.events += done.events;
         all.failed += done.failed;
     }
     let elapsed = begun.elapsed();
     let after = store::counters(&ground.admin).await?;
-    let commands = all.times.len() as u64;
     let (commits, syncs) = (after.commits - before.commits, after.syncs - before.syncs);
     Ok(Load {
-        commands: rate(commands, elapsed),
+        commands: rate(all.times.len() as u64, elapsed),
         events: rate(all.events, elapsed),
         times: Times::of(all.times),
         failed: all.failed,
         commits_per_sync: ratio(commits, syncs),
-        commands_per_sync: ratio(commands, syncs),
-        trips: ratio(commits, commands),
+        commands_per_sync: ratio(all.commands, syncs),
+        trips: ratio(commits, all.commands),
         hot: ratio(after.hot - before.hot, after.updates - before.updates),
     })
 }
 
-async fn move_about(store: Store, share: Share, stop: Arc<AtomicBool>) -> Done {
+async fn move_about(store: Store, share: Share, phase: Arc<Phase>) -> Done {
     let groups = [store.ambient().id(), store.ambient().id()];
     let mut done = Done::default();
     let mut n = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while !phase.over.load(Ordering::Relaxed) {
         let (tenant, endpoint) = share[n % share.len()];
         let group = groups[(n / share.len()) % 2];
         n += 1;
         let id = store.ambient().uuid();
         let envelope = Envelope::system(id, [0; 32], id);
+        let timed = phase.timed.load(Ordering::Relaxed);
         let begun = Instant::now();
         let moved = store
             .execute::<Endpoint>(tenant, endpoint.uuid(), &envelope, |_| EndpointCommand::MoveEndpoint {
@@ -168,8 +184,11 @@ async fn move_about(store: Store, share: Share, stop: Arc<AtomicBool>) -> Done {
             .await;
         match moved {
             Ok(moved) => {
-                done.times.push(begun.elapsed());
-                done.events += moved.events.len() as u64;
+                done.commands += 1;
+                if timed {
+                    done.times.push(begun.elapsed());
+                    done.events += moved.events.len() as u64;
+                }
             }
             Err(_) => done.failed += 1,
         }
