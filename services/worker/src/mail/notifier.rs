@@ -99,28 +99,30 @@ impl Notifier {
 /// Sends until it is to stop.
 pub async fn run(app: App, notifier: Notifier, stop: CancellationToken) {
     let mut subscription = app.store.subscribe();
+    // Turns go on side by side: a tenant whose mails take long keeps one place, and no other tenant waits for it.
+    let mut turns = JoinSet::new();
     loop {
-        let wait = match work::claim(app.pool(), work::MAIL, app.now(), LEASE, TENANTS).await {
-            Ok(claimed) if claimed.is_empty() => SWEEP,
+        while turns.try_join_next().is_some() {}
+        let places = TENANTS.saturating_sub(u32::try_from(turns.len()).unwrap_or(TENANTS));
+        let wait = match work::claim(app.pool(), work::MAIL, app.now(), LEASE, places).await {
             Ok(claimed) => {
-                let mut turns = JoinSet::new();
                 for claim in claimed {
                     turns.spawn(turn(app.clone(), notifier.clone(), claim.tenant));
                 }
-                turns.join_all().await;
-                Duration::ZERO
+                SWEEP
             }
             Err(error) => {
                 failed("notifier", &error);
                 AGAIN
             }
         };
-        let go_on = if wait == Duration::ZERO {
-            !stop.is_cancelled()
-        } else {
-            news(&stop, &mut subscription, wait).await
+        let go_on = tokio::select! {
+            go_on = news(&stop, &mut subscription, wait) => go_on,
+            _ = turns.join_next(), if !turns.is_empty() => !stop.is_cancelled(),
         };
         if !go_on {
+            // What was begun is finished: a mail that was taken is recorded as sent.
+            turns.join_all().await;
             return;
         }
     }
