@@ -74,14 +74,7 @@ impl App {
 
     /// Counts a wrong attempt; locks the channel, as an event, where it is one too many.
     pub(crate) async fn failed(&self, caller: &Caller, user: UserId, channel: Channel) -> Outcome<()> {
-        let now = self.ambient().now();
-        let mut tx = self.writing(caller.tenant).await?;
-        let failures = store::add_failure(&mut tx, user, channel, now, now - DAY).await?;
-        let until = lock_until(&failures, now);
-        if let Some(until) = until {
-            store::set_lock(&mut tx, user, channel, until).await?;
-        }
-        tx.commit().await?;
+        let until = self.count_failure(caller.tenant, user, channel).await?;
         if let Some(until) = until {
             let command = UserCommand::LockChannel {
                 channel: channel.as_str().to_owned(),
@@ -93,6 +86,35 @@ impl App {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Who stands for an address that can't be right: it is counted and locked like another, since a lock must not tell
+    /// which addresses exist.
+    pub(crate) async fn nobody(&self, tenant: TenantId, email: &str) -> Outcome<UserId> {
+        let keys = self.store.vault().tenant(tenant).await?;
+        let mac = keys.mac().claim("nobody", &email.trim().to_lowercase());
+        let mut id = [0; 16];
+        id.copy_from_slice(&mac[..16]);
+        // Version 8 (RFC 9562): no user has such an id.
+        Ok(UserId::from_uuid(uuid::Builder::from_custom_bytes(id).into_uuid()))
+    }
+
+    /// Counts a wrong attempt for nobody. No event: there is no account that it would be about.
+    pub(crate) async fn failed_nobody(&self, tenant: TenantId, nobody: UserId, channel: Channel) -> Outcome<()> {
+        self.count_failure(tenant, nobody, channel).await.map(drop)
+    }
+
+    /// Counts a wrong attempt; until when the channel is locked now.
+    async fn count_failure(&self, tenant: TenantId, identity: UserId, channel: Channel) -> Outcome<Option<Timestamp>> {
+        let now = self.ambient().now();
+        let mut tx = self.writing(tenant).await?;
+        let failures = store::add_failure(&mut tx, identity, channel, now, now - DAY).await?;
+        let until = lock_until(&failures, now);
+        if let Some(until) = until {
+            store::set_lock(&mut tx, identity, channel, until).await?;
+        }
+        tx.commit().await?;
+        Ok(until)
     }
 
     /// Forgets the wrong attempts after a right one.

@@ -120,7 +120,10 @@ impl App {
         };
         drop(tx);
         let Some(row) = row else {
+            let nobody = self.nobody(tenant, &input.email).await?;
+            self.not_locked(tenant, nobody, Channel::Password).await?;
             self.verify_password(None, &input.password).await?;
+            self.failed_nobody(tenant, nobody, Channel::Password).await?;
             return Err(invalid());
         };
         self.not_locked(tenant, row.id, Channel::Password).await?;

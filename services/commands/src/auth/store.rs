@@ -618,6 +618,26 @@ pub(crate) async fn keep_mfa_session(tx: &mut TenantTx, row: &MfaSessionRow<'_>)
     Ok(())
 }
 
+/// Whether the identity gave a code for this request, or has a session of this account and type that lasts beyond
+/// `expires_at`.
+pub(crate) async fn has_mfa_session(tx: &mut TenantTx, row: &MfaSessionRow<'_>) -> Sql<bool> {
+    sqlx::query_scalar(
+        "select exists (
+           select from mfa_session
+           where tenant_id = $1 and identity = $2 and (request_id = $3
+             or (endpoint = $4 and endpoint_user_mac = $5 and action_type = $6 and expires_at > $7)))",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(row.identity.uuid())
+    .bind(row.request)
+    .bind(row.endpoint.uuid())
+    .bind(&row.endpoint_user_mac[..])
+    .bind(row.action_type)
+    .bind(row.expires_at.to_datetime())
+    .fetch_one(&mut **tx)
+    .await
+}
+
 // Platform -------------------------------------------------------------------------------------------------------------
 
 pub(crate) async fn platform_credential(pool: &PgPool, id: Uuid) -> Sql<Option<(String, Vec<u8>)>> {

@@ -26,7 +26,8 @@ impl App {
     ///
     /// # Errors
     /// `ALREADY_DECIDED` with who and when, `EXPIRED`, `NOT_ELIGIBLE`, `NOT_ESCALATED`, `SELF_APPROVAL`,
-    /// `DECIDED_TWICE`, `DIGEST_MISMATCH`, `NOW_DENIED`, `WIDENED`, `BAD_INPUT`, `NOT_FOUND`, `FORBIDDEN`.
+    /// `DECIDED_TWICE`, `DIGEST_MISMATCH`, `NOW_DENIED`, `WIDENED`, `BAD_INPUT`, `NOT_FOUND`, `FORBIDDEN`;
+    /// `MFA_BY_APPROVER` where the action's one-time code was the caller's own.
     pub async fn approve(
         &self,
         caller: &Caller,
@@ -39,6 +40,12 @@ impl App {
         let facts = self
             .decision_facts(caller, request, &state, digest, comment.clone(), true)
             .await?;
+        let mut tx = self.reading(caller.tenant).await?;
+        let row = projections::request_queue::find(&mut tx, request).await?;
+        drop(tx);
+        if let Some(row) = row.filter(|row| row.mfa) {
+            self.gave_no_code(caller.tenant, facts.approver, &row).await?;
+        }
         let at = self.ambient().now();
         let content = json!({
             "request": request, "digest": digest, "comment": comment,

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use formats::{ActionDigest, MfaProof, Purpose, UserId, agent_wire::MfaVerified};
+use formats::{ActionDigest, MfaProof, Purpose, TenantId, UserId, agent_wire::MfaVerified};
 use model::user::{User, UserCommand};
 use policy_engine::ActionType;
+use projections::request_queue::QueuedRequest;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     App, Caller, Outcome, Principal, Refusal,
@@ -40,7 +42,37 @@ impl std::fmt::Debug for MfaInput {
     }
 }
 
+fn by_approver() -> Refusal {
+    let message = "whoever approves a request can't give its one-time code";
+    Refusal::new("MFA_BY_APPROVER", 403, message)
+}
+
 impl App {
+    /// Refuses an approver whose own one-time code was given for the request's action, or within the session that its
+    /// account has: the other order of what [`App::mfa_verify`] refuses.
+    pub(super) async fn gave_no_code(&self, tenant: TenantId, approver: UserId, row: &QueuedRequest) -> Outcome<()> {
+        let account = row
+            .details
+            .as_ref()
+            .map(|details| details.action.user.name.to_lowercase());
+        let keys = self.store.vault().tenant(tenant).await?;
+        let account = keys.mac().claim("mfa.endpoint_user", &account.unwrap_or_default());
+        let session = store::MfaSessionRow {
+            id: Uuid::nil(),
+            identity: approver,
+            endpoint: row.endpoint,
+            endpoint_user_mac: &account,
+            action_type: row.action_type.as_str(),
+            request: Some(row.id.uuid()),
+            expires_at: self.ambient().now(),
+        };
+        let mut tx = self.reading(tenant).await?;
+        if store::has_mfa_session(&mut tx, &session).await? {
+            return Err(by_approver());
+        }
+        Ok(())
+    }
+
     /// Checks a code against the named user's secret.
     ///
     /// # Errors
@@ -62,10 +94,16 @@ impl App {
         let mut tx = self.reading(tenant).await?;
         let row = projections::directory::user_by_email(&mut tx, &input.email).await?;
         drop(tx);
-        let identity: UserId = row
-            .filter(|row| row.disabled_at.is_none())
-            .map(|row| row.id)
-            .ok_or_else(wrong)?;
+        let known = row.filter(|row| row.disabled_at.is_none()).map(|row| row.id);
+        let identity = match known {
+            Some(user) if self.has_totp(tenant, user).await? => user,
+            _ => {
+                let nobody = self.nobody(tenant, &input.email).await?;
+                self.not_locked(tenant, nobody, Channel::Agent).await?;
+                self.failed_nobody(tenant, nobody, Channel::Agent).await?;
+                return Err(wrong());
+            }
+        };
         match self.check_code(caller, identity, Channel::Agent, &input.code).await {
             Err(refusal) if refusal.code == "NOT_ENROLLED" || refusal.code == "INVALID_CODE" => return Err(wrong()),
             result => result?,
@@ -79,15 +117,21 @@ impl App {
             return Err(Refusal::new("MFA_OTHER_USER", 403, message));
         }
         let mac = self.digest_mac(tenant, &input.digest).await?;
+        self.caught_up(tenant).await?;
         let mut tx = self.reading(tenant).await?;
         let request = projections::request_queue::find_live_by_digest(&mut tx, &mac).await?;
         drop(tx);
         let request = request.map(|row| row.id);
-        if let Some(id) = request {
+        let mut tx = self.reading(tenant).await?;
+        let live = projections::request_queue::live_of_endpoint(&mut tx, endpoint).await?;
+        drop(tx);
+        for id in live.into_iter().map(|live| live.id) {
+            // A proof holds for each action of its account and type, so it would hold for any grant that waits for one.
             let state = self.request(tenant, id).await?;
-            if state.was_approved_by(identity) {
-                let message = "whoever approves a request can't give its one-time code";
-                return Err(Refusal::new("MFA_BY_APPROVER", 403, message));
+            let covered = Some(id) == request
+                || (!input.always && state.person() == person && state.grant().is_some_and(|g| g.terms.mfa_pending));
+            if covered && state.was_approved_by(identity) {
+                return Err(by_approver());
             }
         }
         let now = self.ambient().now();
