@@ -151,8 +151,12 @@ impl App {
     /// # Errors
     /// `NOT_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn resume_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
-        self.tenant(caller, "resumeTenant", TenantCommand::ResumeTenant { reason }, "active")
-            .await
+        let written = self
+            .tenant(caller, "resumeTenant", TenantCommand::ResumeTenant { reason }, "active")
+            .await?;
+        // A notifier that found the tenant suspended still holds its claim: mails go out now, not when that is over.
+        projections::work::release(self.pool(), projections::work::MAIL, caller.tenant).await?;
+        Ok(written)
     }
 
     /// Has a tenant deleted, data and keys, at the end of the grace period. `confirm` is the tenant's slug, typed again.
