@@ -268,7 +268,8 @@ impl Agent {
     pub(crate) async fn send(&self, call: Call) -> Result<Reply, AgentError> {
         let token = self.access_token(None).await?;
         match self.send_bare(&call.clone().bearer(&token)).await {
-            Err(AgentError::Refused(problem)) if problem.status == 401 => {
+            // A wrong one-time code is refused with 401 too; sent again, it would count twice.
+            Err(AgentError::Refused(problem)) if problem.status == 401 && problem.code != "INVALID_CODE" => {
                 let token = self.access_token(Some(&token)).await?;
                 self.send_bare(&call.bearer(&token)).await
             }

@@ -173,6 +173,14 @@ impl Agent {
             );
             core.keep_grants(&self.0.disk)?;
         }
+        // Approved, and there is nothing to hand out any more: used up, over or taken back.
+        if state.status == RequestStatus::Approved
+            && state.grant.is_none()
+            && let Some(held) = core.grants.get_mut(&id)
+        {
+            held.ended = true;
+            core.keep_grants(&self.0.disk)?;
+        }
         if let Some(filed) = core.requests.get_mut(&id) {
             filed.state = state.clone();
         }
