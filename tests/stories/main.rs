@@ -4,8 +4,13 @@
 
 mod crash;
 mod deciding;
+mod grants;
 mod installation;
 mod isolation;
 mod links;
+mod mail;
+mod mail_server;
+mod mfa;
 mod telling;
+mod timers;
 mod world;

@@ -25,6 +25,7 @@ pub struct World {
     /// Without cookies or credentials.
     pub nobody: Client,
     data: TempDir,
+    smtp: Option<String>,
 }
 
 impl World {
@@ -35,14 +36,23 @@ impl World {
 
     /// Starts one that does only a part of the work.
     pub async fn with_roles(roles: &[Role]) -> Self {
+        Self::with(roles, None).await
+    }
+
+    /// Starts one that sends its mails to this server, and not to its mailbox.
+    pub async fn with_smtp(url: String) -> Self {
+        Self::with(&Role::ALL, Some(url)).await
+    }
+
+    async fn with(roles: &[Role], smtp: Option<String>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let data = tempfile::Builder::new().prefix("pct-").tempdir_in("/tmp").unwrap();
         // The database's own user has to get in.
         std::fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Self::on(data, roles).await
+        Self::on(data, roles, smtp).await
     }
 
-    async fn on(data: TempDir, roles: &[Role]) -> Self {
+    async fn on(data: TempDir, roles: &[Role], smtp: Option<String>) -> Self {
         let roles = roles.iter().copied().collect();
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -54,16 +64,22 @@ impl World {
             empty: false,
             ready_file: None,
             beyond_loopback: false,
+            smtp: smtp.clone(),
         };
         let server = dev::start(config, options, CancellationToken::new()).await.unwrap();
         let nobody = client(false);
-        Self { server, nobody, data }
+        Self {
+            server,
+            nobody,
+            data,
+            smtp,
+        }
     }
 
     /// Stops it and starts it again on the same data.
     pub async fn restart(self) -> Self {
         self.server.stop().await.unwrap();
-        Self::on(self.data, &Role::ALL).await
+        Self::on(self.data, &Role::ALL, self.smtp).await
     }
 
     /// Stops it; whatever did not end as it should fails the test.

@@ -143,6 +143,7 @@ impl Cli {
                         empty: args.empty,
                         ready_file: args.ready_file,
                         beyond_loopback: args.beyond_loopback,
+                        smtp: None,
                     };
                     runtime.block_on(dev::run(config, options)).map(|()| ExitCode::SUCCESS)
                 })

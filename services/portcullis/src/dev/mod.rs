@@ -39,6 +39,8 @@ pub struct DevOptions {
     pub ready_file: Option<PathBuf>,
     /// Listen beyond loopback although this is development mode.
     pub beyond_loopback: bool,
+    /// Where mails go instead of the mailbox, as the setting `smtp_url` names it.
+    pub smtp: Option<String>,
 }
 
 /// How to get in: what `--ready-file` holds.
@@ -218,7 +220,8 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
     let smtp = smtp::listen(mailbox.clone(), stop.clone())
         .await
         .context("development mail server")?;
-    config.smtp_url = Some(format!("smtp://{smtp}").into());
+    let mail_server = options.smtp.clone().unwrap_or_else(|| format!("smtp://{smtp}"));
+    config.smtp_url = Some(mail_server.into());
     let tools = mailbox::listen(mailbox.clone(), clock, stop.clone())
         .await
         .context("development mailbox")?;

@@ -66,6 +66,7 @@ pub(super) async fn run(globals: &Globals, rate: u64, seconds: u64) -> anyhow::R
         empty: false,
         ready_file: None,
         beyond_loopback: false,
+        smtp: None,
     };
     let running = dev::start(config, options, CancellationToken::new()).await?;
     let mails = Mails::default();
