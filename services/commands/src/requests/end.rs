@@ -100,7 +100,7 @@ impl App {
         self.ended(caller, "cancelRequest", request, &content, command).await
     }
 
-    /// Takes a grant back; agents online learn within a second.
+    /// Takes a grant back; its agent learns of it with its next heartbeat, or when it asks for the request.
     ///
     /// # Errors
     /// `NO_ACTIVE_GRANT`, `NOT_FOUND`, `FORBIDDEN`.
