@@ -1,14 +1,15 @@
 import { Button, MantineProvider } from "@mantine/core";
 import { lazy, type ReactNode } from "react";
-import { Navigate, Route, Routes, useLocation } from "react-router";
-import { Bones, Empty } from "./parts/states";
+import { Link, Navigate, Outlet, Route, Routes, useLocation } from "react-router";
+import { Page } from "./parts/page";
+import { Bones, Empty, Forbidden } from "./parts/states";
 import { Toasts } from "./parts/toasts";
 import { DoorFrame } from "./session/door-frame";
 import { AskPasswordReset, ChoosePassword } from "./session/passwords";
 import { SessionClient, SessionProvider, useSession } from "./session/session";
 import { SignIn } from "./session/sign-in";
 import { Shell } from "./shell/shell";
-import { can, useViewer } from "./shell/viewer";
+import { type Ability, can, useViewer } from "./shell/viewer";
 import { theme } from "./theme";
 
 const page = <Name extends string>(load: () => Promise<Record<Name, () => ReactNode>>, name: Name) =>
@@ -30,7 +31,7 @@ const EndpointPage = page(() => import("./pages/endpoints/endpoint"), "EndpointP
 const Groups = page(() => import("./pages/endpoints/groups"), "Groups");
 const Audit = page(() => import("./pages/audit/audit"), "Audit");
 const SettingsPage = page(() => import("./pages/settings/settings"), "SettingsPage");
-const Account = page(() => import("./pages/settings/account"), "Account");
+const Account = page(() => import("./pages/account/account"), "Account");
 
 export function App() {
   return (
@@ -70,7 +71,7 @@ function SignedIn() {
     }
     case "in":
       return (
-        <SessionClient session={state.session} onSignedOut={renew}>
+        <SessionClient key={state.session.csrfToken} session={state.session} onSignedOut={renew}>
           <Pages />
         </SessionClient>
       );
@@ -84,30 +85,50 @@ function Pages() {
         <Route index element={<Home />} />
         <Route path="requests" element={<RequestQueue />} />
         <Route path="requests/:id" element={<RequestPage />} />
-        <Route path="policies" element={<Policies />} />
-        <Route path="policies/new" element={<NewPolicy />} />
-        <Route path="policies/:id/*" element={<PolicyPage />} />
-        <Route path="collections" element={<Collections />} />
-        <Route path="approval-rules" element={<ApprovalRules />} />
-        <Route path="people" element={<Users />} />
-        <Route path="people/teams" element={<Teams />} />
-        <Route path="people/service-accounts" element={<ServiceAccounts />} />
-        <Route path="endpoints" element={<Endpoints />} />
-        <Route path="endpoints/groups" element={<Groups />} />
-        <Route path="endpoints/:id" element={<EndpointPage />} />
-        <Route path="audit" element={<Audit />} />
-        <Route path="settings" element={<SettingsPage />} />
         <Route path="account" element={<Account />} />
+        <Route element={<Only ability="administer" />}>
+          <Route path="policies/new" element={<NewPolicy />} />
+        </Route>
+        <Route element={<Only ability="read-all" />}>
+          <Route path="policies" element={<Policies />} />
+          <Route path="policies/:id/*" element={<PolicyPage />} />
+          <Route path="collections" element={<Collections />} />
+          <Route path="approval-rules" element={<ApprovalRules />} />
+          <Route path="people" element={<Users />} />
+          <Route path="people/teams" element={<Teams />} />
+          <Route path="people/service-accounts" element={<ServiceAccounts />} />
+          <Route path="endpoints" element={<Endpoints />} />
+          <Route path="endpoints/groups" element={<Groups />} />
+          <Route path="endpoints/:id" element={<EndpointPage />} />
+          <Route path="audit" element={<Audit />} />
+          <Route path="settings" element={<SettingsPage />} />
+        </Route>
         <Route
           path="*"
           element={
-            <div className="card">
-              <Empty title="There is no such page">The address may be old, or mistyped.</Empty>
-            </div>
+            <Page title="There is no such page">
+              <div className="card">
+                <Empty title="Nothing is kept at this address" action={<Link to="/">Go to the start</Link>}>
+                  It may be old, or mistyped.
+                </Empty>
+              </div>
+            </Page>
           }
         />
       </Route>
     </Routes>
+  );
+}
+
+/** Pages of the roles that may open them; to others they say so instead of showing forms that the server refuses. */
+function Only({ ability }: { ability: Ability }) {
+  if (can(useViewer(), ability)) return <Outlet />;
+  return (
+    <Page title="Not for your roles">
+      <div className="card">
+        <Forbidden />
+      </div>
+    </Page>
   );
 }
 

@@ -10,6 +10,9 @@ export interface ClientOptions {
   onSignedOut: () => void;
 }
 
+/** Whether the server closed the socket because its session is over. */
+const ended = (event: unknown) => (event as { code?: unknown } | null)?.code === 4401;
+
 /** The client of one session. A new session gets a new one, so that nothing cached crosses over. */
 export function createClient({ csrfToken, onSignedOut }: ClientOptions): { client: Client; close: () => void } {
   const address = new URL("/graphql/ws", window.location.href);
@@ -18,9 +21,15 @@ export function createClient({ csrfToken, onSignedOut }: ClientOptions): { clien
     url: address.href,
     lazy: true,
     retryAttempts: Number.POSITIVE_INFINITY,
-    shouldRetry: () => true,
+    shouldRetry: (event) => !ended(event),
     connectionParams: () => ({ csrfToken: csrfToken() }),
-    on: { connected: () => setLine("live"), closed: () => setLine("asking") },
+    on: {
+      connected: () => setLine("live"),
+      closed: (event) => {
+        setLine("asking");
+        if (ended(event)) onSignedOut();
+      },
+    },
   });
   const client = new Client({
     url: "/graphql",

@@ -19,6 +19,7 @@ const words: Record<string, string> = {
   NETWORK: "The server could not be reached. Check the connection and try again.",
   UNAUTHENTICATED: "Your session has ended. Sign in again.",
   FORBIDDEN: "Your roles do not allow this.",
+  UNAVAILABLE: "The server cannot answer just now, and nothing was lost. Try again in a moment.",
   INTERNAL: "Something went wrong on the server. It has been logged; try again in a moment.",
   DIGEST_MISMATCH: "The action shown here is not the one on the server. Load the page again and look at it once more.",
 };
@@ -26,9 +27,7 @@ const words: Record<string, string> = {
 /** Reads a failed GraphQL answer. The first error decides the code; problems of all fields are collected. */
 export function problemOf(error: CombinedError): Problem {
   if (error.networkError && error.graphQLErrors.length === 0) {
-    const status = (error.response as Response | undefined)?.status;
-    if (status === 401) return { code: "UNAUTHENTICATED", message: words.UNAUTHENTICATED as string, fields: [] };
-    return { code: "NETWORK", message: words.NETWORK as string, fields: [] };
+    return { ...ofStatus(error.response as Response | undefined), fields: [] };
   }
   const fields: FieldProblem[] = [];
   for (const each of error.graphQLErrors) {
@@ -48,6 +47,27 @@ export function problemOf(error: CombinedError): Problem {
   const first = error.graphQLErrors[0];
   const code = typeof first?.extensions?.code === "string" ? first.extensions.code : "INTERNAL";
   return { code, message: words[code] ?? first?.message ?? (words.INTERNAL as string), fields };
+}
+
+/** An answer that is no GraphQL: of a layer in front of it, or of a proxy. No answer at all is `NETWORK`. */
+function ofStatus(response: Response | undefined): { code: string; message: string } {
+  const status = response?.status ?? 0;
+  const say = (code: string, message = words[code] as string) => ({ code, message });
+  if (status === 401) return say("UNAUTHENTICATED");
+  if (status === 403) return say("FORBIDDEN");
+  if (status === 413) return say("TOO_LARGE", "That is more than the server takes at once. Send less.");
+  if (status === 429) return say("RATE_LIMITED", waitText(response?.headers.get("retry-after") ?? null));
+  if (status === 502 || status === 503 || status === 504) return say("UNAVAILABLE");
+  if (status >= 500) return say("INTERNAL");
+  return say("NETWORK");
+}
+
+/** When to try again, from a `Retry-After` in seconds. */
+export function waitText(retryAfter: string | null): string {
+  const seconds = Number(retryAfter);
+  if (!retryAfter || !Number.isFinite(seconds)) return "Too many attempts. Wait a moment before the next one.";
+  const minutes = Math.ceil(seconds / 60);
+  return `Too many attempts. Try again in ${minutes <= 1 ? "a minute" : `${minutes} minutes`}.`;
 }
 
 /** Inputs are named from inside: `input.document.times[0].to` is shown at `times[0].to`. */

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import type { ReactNode } from "react";
 import type { Loaded } from "../graphql/hooks";
 import type { Problem } from "../graphql/problem";
+import { Page } from "./page";
 
 export type Tone = "neutral" | "good" | "warn" | "bad" | "info";
 
@@ -59,6 +60,28 @@ export function Bones({ lines = 5 }: { lines?: number }) {
   );
 }
 
+/** What is not for the viewer's roles. */
+export function Forbidden() {
+  return (
+    <Empty title="Your roles do not open this">
+      An owner or an administrator can give you one that does. The roles you have are listed at “Your account”.
+    </Empty>
+  );
+}
+
+/** Something that could not be loaded, and another try. */
+export function Failed({ message, again }: { message: string; again: () => void }) {
+  return (
+    <div className="blank" role="alert">
+      <div className="blank__title">This could not be loaded</div>
+      <div className="blank__text">{message}</div>
+      <Button variant="default" onClick={again}>
+        Try again
+      </Button>
+    </div>
+  );
+}
+
 /** Loading, failed, or the data: in one place, so that no page forgets one of them. */
 export function Ready<Data>({
   look,
@@ -77,16 +100,11 @@ export function Ready<Data>({
       </>
     );
   }
+  if (look.problem?.code === "FORBIDDEN") {
+    return <Forbidden />;
+  }
   if (look.problem) {
-    return (
-      <div className="blank" role="alert">
-        <div className="blank__title">This could not be loaded</div>
-        <div className="blank__text">{look.problem.message}</div>
-        <Button variant="default" onClick={look.reload}>
-          Try again
-        </Button>
-      </div>
-    );
+    return <Failed message={look.problem.message} again={look.reload} />;
   }
   return <Bones lines={lines} />;
 }
@@ -94,8 +112,10 @@ export function Ready<Data>({
 /** For an id that does not exist, or that may not be seen; the two are not told apart. */
 export function Missing({ what }: { what: string }) {
   return (
-    <div className="card">
-      <Empty title={`This ${what} does not exist`}>It was never there, or it is not yours to see.</Empty>
-    </div>
+    <Page title={`This ${what} does not exist`}>
+      <div className="card">
+        <Empty title="Nothing is kept under this address">It was never there, or it is not yours to see.</Empty>
+      </div>
+    </Page>
   );
 }

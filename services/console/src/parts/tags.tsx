@@ -126,3 +126,13 @@ export function ActorName({ actor }: { actor: { kind: string; name?: string | nu
   if (actor.kind === "OPERATOR") return <span className="soft">The operator</span>;
   return <span className="soft">{spell(actor.kind)} (name erased)</span>;
 }
+
+/** How somebody proved who they are: `password+totp` in words. */
+export function methodOf(method: string): string {
+  const words: Record<string, string> = { password: "password", totp: "one-time code", api_key: "API key", link: "link from a mail", oidc: "identity provider", passkey: "passkey", invitation: "link from a mail", token: "token" };
+  const text = method
+    .split("+")
+    .map((part) => words[part] ?? part.replaceAll("_", " "))
+    .join(" and ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,7 +1,8 @@
 import { useEffect, useState } from "react";
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const absolute = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const absolute = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+const seconds = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
 
 /** `in 12 minutes`, `3 hours ago`: rounded towards now, so that a deadline never looks further away than it is. */
@@ -12,6 +13,11 @@ export function fromNow(at: number, now: number): string {
   if (size < 3600) return relative.format(Math.trunc(seconds / 60), "minute");
   if (size < 86_400) return relative.format(Math.trunc(seconds / 3600), "hour");
   return relative.format(Math.trunc(seconds / 86_400), "day");
+}
+
+/** `10592` → `10,592`. */
+export function count(value: number): string {
+  return value.toLocaleString("en");
 }
 
 /** `90` → `1 h 30 min`; used for windows of settings and grants. */
@@ -33,14 +39,17 @@ export function useNow(every = 15_000): number {
   return now;
 }
 
-/** A moment: relative while it is near, with the exact local time in the title. */
-export function When({ at, plain = false }: { at: string; plain?: boolean }) {
+/**
+ * A moment: relative while it is near, with the exact local time in the title. `plain` shows the date and time with its
+ * zone, `exactly` the seconds too.
+ */
+export function When({ at, plain = false, exactly = false }: { at: string; plain?: boolean; exactly?: boolean }) {
   const now = useNow();
   const moment = new Date(at);
   const near = Math.abs(moment.getTime() - now) < 7 * 86_400_000;
   return (
     <time dateTime={at} title={exact.format(moment)} className="nowrap">
-      {near && !plain ? fromNow(moment.getTime(), now) : absolute.format(moment)}
+      {exactly ? seconds.format(moment) : near && !plain ? fromNow(moment.getTime(), now) : absolute.format(moment)}
     </time>
   );
 }

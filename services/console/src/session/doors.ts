@@ -1,5 +1,7 @@
 /** The JSON doors under `/auth` that the console uses. */
 
+import { waitText } from "../graphql/problem";
+
 export interface Session {
   /** Sent back in `x-csrf-token` with everything that changes something. */
   csrfToken: string;
@@ -17,7 +19,7 @@ export class Refusal extends Error {
   }
 }
 
-async function call(method: "GET" | "POST", path: string, body?: unknown, csrfToken?: string): Promise<unknown> {
+async function call(method: "GET" | "POST" | "DELETE", path: string, body?: unknown, csrfToken?: string): Promise<unknown> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (csrfToken) headers["x-csrf-token"] = csrfToken;
@@ -46,15 +48,10 @@ async function call(method: "GET" | "POST", path: string, body?: unknown, csrfTo
     typeof problem.code === "string" ? problem.code : `HTTP_${response.status}`,
     response.status === 429
       ? waitText(response.headers.get("retry-after"))
-      : String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`),
+      : response.status >= 500
+        ? "The server cannot answer just now. Try again in a moment."
+        : String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`),
   );
-}
-
-function waitText(retryAfter: string | null): string {
-  const seconds = Number(retryAfter);
-  if (!retryAfter || !Number.isFinite(seconds)) return "Too many attempts. Wait a moment before the next one.";
-  const minutes = Math.ceil(seconds / 60);
-  return `Too many attempts. Try again in ${minutes <= 1 ? "a minute" : `${minutes} minutes`}.`;
 }
 
 /** The running session, or undefined where there is none. */
@@ -109,8 +106,43 @@ export async function beginTotp(session: Session): Promise<TotpEnrolment> {
   return { secret: String(answer?.secret ?? ""), uri: String(answer?.uri ?? ""), qrSvg: String(answer?.qrSvg ?? "") };
 }
 
-export async function confirmTotp(session: Session, code: string): Promise<void> {
-  await call("POST", "/auth/totp/confirm", { code }, session.csrfToken);
+/** Confirms the enrolment; answers the recovery codes, which the server tells this once. */
+export async function confirmTotp(session: Session, code: string): Promise<string[]> {
+  const answer = (await call("POST", "/auth/totp/confirm", { code }, session.csrfToken)) as { recoveryCodes?: unknown } | null;
+  return Array.isArray(answer?.recoveryCodes) ? answer.recoveryCodes.map(String) : [];
+}
+
+/** Takes one's own codes away; `code` is of the app, or a recovery code. */
+export async function removeTotp(session: Session, code: string): Promise<void> {
+  await call("POST", "/auth/totp/remove", { code }, session.csrfToken);
+}
+
+export async function changePassword(session: Session, oldPassword: string, newPassword: string): Promise<void> {
+  await call("POST", "/auth/password", { oldPassword, newPassword }, session.csrfToken);
+}
+
+/** A session of the user, this one or one elsewhere. Times are RFC 3339. */
+export interface SessionRow {
+  id: string;
+  /** How it began, such as `password+totp`. */
+  method: string;
+  address: string | null;
+  /** What the browser called itself. */
+  agent: string | null;
+  createdAt: string;
+  seenAt: string;
+  expiresAt: string;
+  current: boolean;
+}
+
+/** One's own sessions, newest first. */
+export async function listSessions(): Promise<SessionRow[]> {
+  const answer = (await call("GET", "/auth/sessions")) as { sessions?: SessionRow[] } | null;
+  return answer?.sessions ?? [];
+}
+
+export async function endSession(session: Session, id: string): Promise<void> {
+  await call("DELETE", `/auth/sessions/${encodeURIComponent(id)}`, undefined, session.csrfToken);
 }
 
 function asSession(answer: unknown): Session | undefined {

@@ -4,19 +4,21 @@ import { Link, useParams } from "react-router";
 import { Note } from "../parts/states";
 import { DoorFrame } from "./door-frame";
 import { acceptInvitation, askPasswordReset, resetPassword } from "./doors";
+import { tellOtherTabs, useSession } from "./session";
 
 /** The shortest password that the form lets through; the server has the last word. */
-const SHORTEST = 12;
+export const SHORTEST_PASSWORD = 12;
 
 /** Chooses a password with a token from a mail: for an invitation, the first run, and a reset. */
 export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
   const token = useParams().token ?? "";
+  const { renew } = useSession();
   const [password, setPassword] = useState("");
   const [again, setAgain] = useState("");
   const [refusal, setRefusal] = useState<string>();
   const [done, setDone] = useState(false);
   const [running, setRunning] = useState(false);
-  const short = password.length > 0 && password.length < SHORTEST;
+  const short = password.length > 0 && password.length < SHORTEST_PASSWORD;
   const differs = again.length > 0 && again !== password;
 
   const submit = async (event: FormEvent) => {
@@ -25,6 +27,9 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
     setRefusal(undefined);
     try {
       await (kind === "invitation" ? acceptInvitation : resetPassword)(token, password);
+      // The answer has set the cookie of a session.
+      await renew();
+      tellOtherTabs();
       setDone(true);
     } catch (error) {
       setRefusal(error instanceof Error ? error.message : "The password was not set.");
@@ -38,10 +43,10 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
       {done ? (
         <div className="stack">
           <Note tone="good" title="Your password is set">
-            You can sign in with it now.
+            You are signed in. Next time, your e-mail and this password open the door.
           </Note>
-          <Button component={Link} to="/sign-in">
-            Go to sign-in
+          <Button component={Link} to="/">
+            Go on to Portcullis
           </Button>
         </div>
       ) : (
@@ -49,11 +54,11 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
           {refusal && <Note tone="bad">{refusal}</Note>}
           <PasswordInput
             label="Password"
-            description={`At least ${SHORTEST} characters`}
+            description={`At least ${SHORTEST_PASSWORD} characters`}
             required
             autoComplete="new-password"
             value={password}
-            error={short ? `At least ${SHORTEST} characters` : undefined}
+            error={short ? `At least ${SHORTEST_PASSWORD} characters` : undefined}
             onChange={(event) => setPassword(event.currentTarget.value)}
           />
           <PasswordInput

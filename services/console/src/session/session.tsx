@@ -16,6 +16,13 @@ export interface SessionValue {
   signOut: () => Promise<void>;
 }
 
+/** Tells the other tabs of this browser that the session began or ended; each then asks the server. */
+const tabs = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel("portcullis.session");
+
+export function tellOtherTabs(): void {
+  tabs?.postMessage("changed");
+}
+
 const Context = createContext<SessionValue | undefined>(undefined);
 
 export function useSession(): SessionValue {
@@ -29,18 +36,29 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   const renew = useCallback(async () => {
     try {
       const session = await currentSession();
-      setState(session ? { kind: "in", session } : { kind: "out" });
+      setState((old) => {
+        if (!session) return { kind: "out" };
+        return old.kind === "in" && old.session.csrfToken === session.csrfToken ? old : { kind: "in", session };
+      });
     } catch (error) {
-      setState({ kind: "unreachable", message: error instanceof Error ? error.message : "The server gave no answer." });
+      const message = error instanceof Error ? error.message : "The server gave no answer.";
+      // A server that is away for a moment takes no page, and nothing typed into it, off the screen.
+      setState((old) => (old.kind === "in" ? old : { kind: "unreachable", message }));
     }
   }, []);
   useEffect(() => void renew(), [renew]);
+  useEffect(() => {
+    const changed = () => void renew();
+    tabs?.addEventListener("message", changed);
+    return () => tabs?.removeEventListener("message", changed);
+  }, [renew]);
   const signOut = useCallback(async () => {
     if (state.kind !== "in") return;
     // Whatever the answer, the page forgets the session; the next look at the server tells the truth.
     await signOutDoor(state.session).catch(() => undefined);
     setState({ kind: "out" });
     await renew();
+    tellOtherTabs();
   }, [state, renew]);
   const value = useMemo(() => ({ state, renew, signOut }), [state, renew, signOut]);
   return <Context value={value}>{children}</Context>;

@@ -4,7 +4,7 @@ import { Link, Navigate, useSearchParams } from "react-router";
 import { Note } from "../parts/states";
 import { DoorFrame } from "./door-frame";
 import { Refusal, signIn } from "./doors";
-import { useSession } from "./session";
+import { tellOtherTabs, useSession } from "./session";
 
 const KEPT_TENANT = "portcullis.tenant";
 
@@ -50,6 +50,7 @@ export function SignIn() {
       await signIn({ tenant: tenant.trim(), email: email.trim(), password, ...(askCode ? { code: code.trim() } : {}) });
       keepTenant(tenant.trim());
       await renew();
+      tellOtherTabs();
     } catch (error) {
       if (error instanceof Refusal && error.code === "CODE_NEEDED") {
         setAskCode(true);

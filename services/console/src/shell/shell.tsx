@@ -1,5 +1,5 @@
 import { useMantineColorScheme } from "@mantine/core";
-import { Suspense, useCallback, useEffect, useState } from "react";
+import { Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { Link, NavLink, Outlet, useLocation } from "react-router";
 import { graphql } from "../gql";
 import { useLive, useLook } from "../graphql/hooks";
@@ -53,9 +53,14 @@ export function Shell() {
 function Frame({ viewer }: { viewer: Viewer }) {
   const [open, setOpen] = useState(false);
   const { pathname } = useLocation();
+  const shown = useRef(pathname);
   useEffect(() => {
+    if (shown.current === pathname) return;
+    shown.current = pathname;
     setOpen(false);
     window.scrollTo(0, 0);
+    // Who uses the keyboard or a screen reader goes on at the new page, not in the list of pages.
+    document.getElementById("content")?.focus({ preventScroll: true });
   }, [pathname]);
   return (
     <div className={open ? "shell shell--open" : "shell"}>

@@ -35,6 +35,7 @@ const pages = [
   ["audit", "/audit"],
   ["settings", "/settings"],
   ["account", "/account"],
+  ["nowhere", "/nowhere"],
 ];
 
 const browser = await launch();
@@ -57,7 +58,7 @@ async function as(where, user, options, work) {
   const { page, context, complaints } = await open(browser, options);
   try {
     await signIn(page, url, where, user);
-    await work(page);
+    await work(page, context);
     assert.deepEqual(complaints, [], "the browser complained");
   } catch (error) {
     await page.screenshot({ path: join(shots, `failed-${Date.now()}.png`), fullPage: true }).catch(() => undefined);
@@ -122,6 +123,54 @@ try {
     });
   });
 
+  await step("signing out in one tab ends the other", async () => {
+    await as(tenant, admin, {}, async (page, context) => {
+      const other = await context.newPage();
+      await other.goto(`${url}/policies`);
+      await settled(other);
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await other.getByRole("button", { name: "Sign in" }).waitFor();
+    });
+  });
+
+  await step("open pages hear of a sign-in and of an ended session", async () => {
+    await as(tenant, admin, {}, async (page) => {
+      await page.goto(`${url}/audit`);
+      await settled(page);
+      const newest = Number((await page.locator("tbody tr .number").first().innerText()).replaceAll(",", ""));
+      await as(tenant, admin, {}, async (elsewhere) => {
+        await page.waitForFunction((before) => Number(document.querySelector("tbody tr .number")?.textContent?.replaceAll(",", "")) > before, newest);
+        await elsewhere.goto(`${url}/requests`);
+        await settled(elsewhere);
+        await page.goto(`${url}/account`);
+        await settled(page);
+        await page.getByRole("button", { name: /^End the session of/ }).first().click();
+        await page.getByRole("button", { name: "End it" }).click();
+        await elsewhere.getByRole("button", { name: "Sign in" }).waitFor();
+      });
+    });
+  });
+
+  await step("a registration token is shown once, and replaced", async () => {
+    await as(tenant, admin, {}, async (page) => {
+      await page.goto(`${url}/endpoints/groups`);
+      await settled(page);
+      await page.getByRole("button", { name: "Registration token…" }).first().click();
+      await page.getByLabel("Machines at most").fill("3");
+      await page.getByRole("button", { name: "Issue token" }).click();
+      const secret = await page.locator(".secret").innerText();
+      assert.match(secret, /^pct_reg_/);
+      await page.getByRole("button", { name: "Done" }).click();
+      assert.ok(!(await page.content()).includes(secret));
+      const row = page.getByRole("row").filter({ hasText: "0 of 3" });
+      await row.getByRole("button", { name: /^Replace/ }).click();
+      await page.getByRole("button", { name: "Replace token" }).click();
+      await page.locator(".secret").waitFor();
+      await page.getByRole("button", { name: "Done" }).click();
+      await row.getByText("Revoked").waitFor();
+    });
+  });
+
   await step("Escape closes a list of choices before it closes the dialog around it", async () => {
     await as(tenant, admin, {}, async (page) => {
       await page.goto(`${url}/approval-rules`);
@@ -153,7 +202,7 @@ try {
   for (const [look, options] of [
     ["light", {}],
     ["dark", { colorScheme: "dark" }],
-    ["phone", { width: 390, height: 844 }],
+    ["phone", { width: 360, height: 780 }],
   ]) {
     await step(`every page is accessible and whole: ${look}`, async () => {
       await as(tenant, admin, options, async (page) => {

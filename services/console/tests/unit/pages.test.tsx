@@ -283,6 +283,13 @@ describe("the other pages", () => {
     expect(document.title).toBe(`${title} · Portcullis`);
   });
 
+  it.each(["/policies/new", "/settings", "/people"])("%s is not shown to a member, who is told why", async (path) => {
+    const stage = show(path, { viewer: 3 });
+    await screen.findByRole("heading", { name: "Not for your roles", level: 1 });
+    expect(screen.queryByRole("textbox")).toBeNull();
+    expect(stage.sent.map((call) => call.operation)).toEqual(["Viewer"]);
+  });
+
   it("an address that leads nowhere says so", async () => {
     show("/nowhere");
     await screen.findByText("There is no such page");

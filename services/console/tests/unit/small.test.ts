@@ -2,7 +2,7 @@ import { CombinedError } from "urql";
 import { describe, expect, it } from "vitest";
 import { messageFor, problemOf, trimField } from "../../src/graphql/problem";
 import { moved } from "../../src/pages/approval-rules/approval-rules";
-import { positions } from "../../src/pages/audit/audit";
+import { moments, positions } from "../../src/pages/audit/audit";
 import { addressOf } from "../../src/pages/overview/overview";
 import { narrowings } from "../../src/pages/requests/decide";
 import { changesOf, type SettingsDraft } from "../../src/pages/settings/settings";
@@ -35,6 +35,14 @@ describe("refusals of the server", () => {
     expect(problemOf(new CombinedError({ networkError: new Error("401"), response: new Response(null, { status: 401 }) })).code).toBe("UNAUTHENTICATED");
   });
 
+  it("of a layer in front say what to do, not that the network is gone", () => {
+    const answered = (status: number, headers: Record<string, string> = {}) => problemOf(new CombinedError({ networkError: new Error("no GraphQL"), response: new Response(null, { status, headers }) }));
+    expect(answered(429, { "retry-after": "90" })).toEqual({ code: "RATE_LIMITED", message: "Too many attempts. Try again in 2 minutes.", fields: [] });
+    expect(answered(403).code).toBe("FORBIDDEN");
+    expect(answered(503).code).toBe("UNAVAILABLE");
+    expect(answered(500).code).toBe("INTERNAL");
+  });
+
   it("never show what went wrong inside", () => {
     expect(refused({}, "panicked at src/lib.rs").message).not.toContain("panicked");
   });
@@ -64,6 +72,10 @@ describe("small rules", () => {
   it("reads only whole positive positions", () => {
     expect(positions("12", " 40 ")).toEqual({ fromPosition: 12, untilPosition: 40 });
     expect(positions("0", "1e3")).toEqual({});
+  });
+  it("reads local times as moments, and leaves out what is none", () => {
+    expect(moments("2026-11-26T10:30", "soon")).toEqual({ recordedFrom: new Date(2026, 10, 26, 10, 30).toISOString() });
+    expect(moments("", "")).toEqual({});
   });
   it("moves a rule by one place and never out of the list", () => {
     expect(moved(["a", "b", "c"], 2, -1)).toEqual(["a", "c", "b"]);

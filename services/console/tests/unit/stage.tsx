@@ -4,6 +4,7 @@ import { vi } from "vitest";
 import { App } from "../../src/app";
 import { execute, makeWorld } from "../world/execute";
 import type { Thing, World } from "../world/data";
+import { someSessions } from "../world/sessions";
 
 export interface Sent {
   operation: string;
@@ -18,6 +19,10 @@ export interface Stage {
   refuse: Record<string, Thing>;
   /** While true, the network is gone. */
   down: { now: boolean };
+  /** Calls to the doors under `/auth`, as `METHOD path`, with their bodies. */
+  doors: { call: string; body: Record<string, unknown> }[];
+  /** The session ends, as if by another tab or at the server. */
+  endSession: () => void;
 }
 
 /** A socket that never connects, so that pages have to ask by themselves. */
@@ -35,7 +40,8 @@ class DeadSocket {
 export function show(path: string, options: { signedIn?: boolean; viewer?: number } = {}): Stage {
   const world = makeWorld();
   if (options.viewer !== undefined) world.viewerId = String(world.users[options.viewer]?.id);
-  const stage: Stage = { world, sent: [], refuse: {}, down: { now: false } };
+  const stage: Stage = { world, sent: [], refuse: {}, down: { now: false }, doors: [], endSession: () => void (signedIn = false) };
+  const sessions = someSessions();
   let signedIn = options.signedIn ?? true;
   const json = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
@@ -44,6 +50,17 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
     if (stage.down.now) throw new TypeError("the network is gone");
     const target = new URL(String(address), "http://console.test").pathname;
     const body = init.body ? (JSON.parse(String(init.body)) as Record<string, unknown>) : {};
+    if (target.startsWith("/auth/")) stage.doors.push({ call: `${init.method ?? "GET"} ${target}`, body });
+    if (target === "/auth/sessions") return json(200, sessions);
+    if (target.startsWith("/auth/sessions/")) {
+      sessions.sessions = sessions.sessions.filter((each) => !target.endsWith(String(each.id)));
+      return new Response(null, { status: 204 });
+    }
+    if (target === "/auth/totp") return json(200, { secret: "GEZDGNBV", uri: "otpauth://totp/x", qrSvg: "" });
+    if (target === "/auth/totp/confirm") return json(200, { recoveryCodes: ["1111-2222", "3333-4444"] });
+    if (target === "/auth/password") {
+      return body.oldPassword === "right" ? new Response(null, { status: 204 }) : json(401, { code: "INVALID_PASSWORD", detail: "That is not your present password" });
+    }
     if (target === "/auth/session") return signedIn ? json(200, { csrfToken: "token-1" }) : json(401, { code: "UNAUTHENTICATED" });
     if (target === "/auth/sign-in") {
       if (body.password !== "right") return json(401, { code: "INVALID_CREDENTIALS", detail: "Unknown user or wrong password" });
@@ -55,6 +72,7 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
       signedIn = false;
       return json(200, {});
     }
+    if (target === "/graphql" && !signedIn) return json(401, { code: "UNAUTHENTICATED" });
     if (target === "/graphql") {
       const query = String(body.query);
       stage.sent.push({

@@ -59,6 +59,7 @@ export function makeWorld(now = Date.now()): World {
     id: id("dgr", number),
     name,
     description,
+    heldSnapshot: number === 1 ? { version: 121, policies: 2, servedPolicies: 40, at: at(-20) } : null,
     endpointCount: number === 1 ? 2 : 3,
     snapshotVersion: 118,
     upToDateCount: number === 1 ? 2 : 1,
@@ -68,8 +69,8 @@ export function makeWorld(now = Date.now()): World {
   });
   const groups = [group(1, "Pilot", "Ours first"), group(2, "Everybody", "")];
   (groups[0] as Thing).registrationTokens = [
-    { __typename: "RegistrationToken", id: id("rtk", 1), label: "Laptops of the pilot", createdAt: at(-4000), createdBy: actor(1), expiresAt: at(8000), maximumRegistrations: 20, registrations: 2, revokedAt: null },
-    { __typename: "RegistrationToken", id: id("rtk", 2), label: "Old image", createdAt: at(-40_000), createdBy: actor(1), expiresAt: null, maximumRegistrations: null, registrations: 7, revokedAt: at(-400) },
+    { __typename: "RegistrationToken", id: id("rtk", 1), label: "…a1b2c3", createdAt: at(-4000), createdBy: actor(1), expiresAt: at(8000), maximumRegistrations: 20, registrations: 2, revokedAt: null },
+    { __typename: "RegistrationToken", id: id("rtk", 2), label: "…d4e5f6", createdAt: at(-40_000), createdBy: actor(1), expiresAt: null, maximumRegistrations: null, registrations: 7, revokedAt: at(-400) },
   ];
   const endpoint = (number: number, name: string, os: string, status: string, groupIndex: number, more: Thing = {}): Thing => ({
     __typename: "Endpoint",
@@ -106,7 +107,7 @@ export function makeWorld(now = Date.now()): World {
     { account: "CORP\\member5", personId: id("psn", 5), user: users[4], firstSeenAt: at(-50_000) },
     { account: "LAPTOP-17\\helper", personId: id("psn", 40), user: null, firstSeenAt: at(-500) },
   ];
-  (users[4] as Thing).accounts = [{ endpoint: endpoints[0], account: "CORP\\member5", linkedAt: at(-40_000) }];
+  (users[4] as Thing).accounts = [{ personId: id("psn", 5), endpoint: endpoints[0], account: "CORP\\member5", linkedAt: at(-40_000) }];
   for (const member of users.slice(0, 2)) member.teams = [team];
 
   const document1 = {
@@ -313,8 +314,8 @@ export function makeWorld(now = Date.now()): World {
         description: "Files requests from tickets",
         createdAt: at(-30_000),
         apiKeys: [
-          { __typename: "ApiKey", id: id("key", 1), label: "Production", scopes: ["requests:read", "requests:submit"], createdAt: at(-30_000), expiresAt: null, lastUsedAt: at(-12), revokedAt: null },
-          { __typename: "ApiKey", id: id("key", 2), label: "First trial", scopes: ["requests:read"], createdAt: at(-31_000), expiresAt: null, lastUsedAt: null, revokedAt: at(-29_000) },
+          { __typename: "ApiKey", id: id("key", 1), label: "…0p1q2r", scopes: ["requests:read", "requests:submit"], createdAt: at(-30_000), expiresAt: null, lastUsedAt: at(-12), revokedAt: null },
+          { __typename: "ApiKey", id: id("key", 2), label: "…3s4t5u", scopes: ["requests:read"], createdAt: at(-31_000), expiresAt: null, lastUsedAt: null, revokedAt: at(-29_000) },
         ],
       },
     ],

@@ -203,6 +203,31 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       policy.status = input.status;
       return { policy: policyView(policy), position: ++world.position };
     },
+    confirmSnapshot: (args: Args) => {
+      const group = world.groups.find((each) => each.id === args.input?.deploymentGroupId) as Thing;
+      group.heldSnapshot = null;
+      return { deploymentGroup: group, position: ++world.position };
+    },
+    issueRegistrationToken: (args: Args) => {
+      const group = world.groups.find((each) => each.id === args.input?.deploymentGroupId) as Thing;
+      const token = { ...((group.registrationTokens as Thing[])[0] as Thing), id: `rtk_new${world.position}`, label: "…new", registrations: 0 };
+      (group.registrationTokens as Thing[]).unshift(token);
+      return { registrationToken: token, deploymentGroup: group, secret: "prt_shown_this_once", position: ++world.position };
+    },
+    revokeRegistrationToken: (args: Args) => {
+      for (const group of world.groups) {
+        const token = (group.registrationTokens as Thing[]).find((each) => each.id === args.input?.registrationTokenId);
+        if (!token) continue;
+        token.revokedAt = new Date().toISOString();
+        return { registrationToken: token, deploymentGroup: group, position: ++world.position };
+      }
+      throw refusal("NOT_FOUND", "There is no such token.");
+    },
+    unlinkEndpointAccount: (args: Args) => {
+      const user = world.users.find((each) => (each.accounts as Thing[]).some((link) => link.personId === args.input?.personId)) as Thing;
+      user.accounts = (user.accounts as Thing[]).filter((link) => link.personId !== args.input?.personId);
+      return { user, position: ++world.position };
+    },
     changeCollection: save(world.collections, "collection", "collectionId"),
     changeSettings: (args: Args) => {
       Object.assign(world.settings, args.input);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connect, Plugin } from "vite";
 import { execute, makeWorld } from "./execute.ts";
+import { someSessions } from "./sessions.ts";
 
 /** What the real server sends with the console's pages; the pages have to work under it. */
 export const CONTENT_SECURITY_POLICY =
@@ -39,6 +40,7 @@ export function worldHandler(): Connect.NextHandleFunction {
       response.setHeader("set-cookie", "pretend=; Max-Age=0; Path=/");
       return send(response, 204, undefined);
     }
+    if (path === "/auth/sessions") return send(response, 200, someSessions());
     if (path === "/graphql" && request.method === "POST") {
       return send(response, 200, await execute(world, JSON.parse(await bodyOf(request))));
     }

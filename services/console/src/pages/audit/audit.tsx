@@ -11,8 +11,8 @@ import { Card, Facts, Page } from "../../parts/page";
 import { SearchBox } from "../../parts/search-box";
 import { Empty, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
-import { ActorName, Tag } from "../../parts/tags";
-import { When } from "../../parts/time";
+import { ActorName, methodOf, Tag } from "../../parts/tags";
+import { count, When } from "../../parts/time";
 import { Visible } from "../../parts/visible";
 
 const AuditLook = graphql(`
@@ -36,7 +36,7 @@ const Appended = graphql(`
 
 type Event = AuditTrailQuery["auditEvents"]["nodes"][number];
 
-const names = ["q", "type", "subject", "actor", "correlation", "from", "until", "marked"] as const;
+const names = ["q", "type", "subject", "actor", "correlation", "from", "until", "since", "before", "marked"] as const;
 
 export function Audit() {
   const { values, set, any, clear } = useFilters(names);
@@ -50,6 +50,7 @@ export function Audit() {
       ...(values.actor ? { actorId: values.actor } : {}),
       ...(values.correlation ? { correlationId: values.correlation } : {}),
       ...positions(values.from, values.until),
+      ...moments(values.since, values.before),
       ...(values.marked ? { markedOnly: true } : {}),
     }),
     [values],
@@ -67,6 +68,8 @@ export function Audit() {
         <SettledInput label="About (id)" placeholder="req_…, pol_…" value={values.subject} onChange={(value) => set("subject", value)} />
         <SettledInput label="From position" inputMode="numeric" value={values.from} onChange={(value) => set("from", value)} />
         <SettledInput label="To position" inputMode="numeric" value={values.until} onChange={(value) => set("until", value)} />
+        <SettledInput label="Recorded from" type="datetime-local" value={values.since} onChange={(value) => set("since", value)} />
+        <SettledInput label="Recorded before" type="datetime-local" value={values.before} onChange={(value) => set("before", value)} />
         <Button className="filters__fixed" variant={values.marked ? "filled" : "default"} aria-pressed={values.marked !== ""} onClick={() => set("marked", values.marked ? "" : "1")}>
           Marked only
         </Button>
@@ -80,14 +83,14 @@ export function Audit() {
         <Ready look={look} lines={9}>
           {({ auditEvents }) =>
             auditEvents.nodes.length === 0 ? (
-              <Empty title="No event fits" action={any ? <Button variant="default" onClick={clear}>Clear filters</Button> : undefined} />
+              <Empty title={any ? "No event fits these filters" : "The log is empty"} action={any ? <Button variant="default" onClick={clear}>Clear filters</Button> : undefined} />
             ) : (
               <Table
                 caption="Events, newest first"
                 rows={auditEvents.nodes}
                 rowKey={(row) => row.position}
                 columns={[
-                  { label: "Position", cell: (row) => <span className="number strong">{row.position}</span> },
+                  { label: "Position", cell: (row) => <span className="number strong">{count(row.position)}</span> },
                   {
                     label: "What",
                     bare: true,
@@ -103,7 +106,7 @@ export function Audit() {
                     ),
                   },
                   { label: "Who", cell: (row) => <ActorName actor={row.actor} /> },
-                  { label: "Recorded", cell: (row) => <When at={row.recordedAt} /> },
+                  { label: "Recorded", cell: (row) => <When at={row.recordedAt} exactly /> },
                   {
                     label: "",
                     cell: (row) => (
@@ -122,7 +125,7 @@ export function Audit() {
       </Card>
       {look.data && <Pager cursor={cursor} pageInfo={look.data.auditEvents.pageInfo} />}
       {look.data?.auditEvents.checkpoint && <CheckpointCard checkpoint={look.data.auditEvents.checkpoint} />}
-      <Dialog open={open !== undefined} onClose={() => setOpen(undefined)} title={open ? `Event ${open.position}` : "Event"} wide>
+      <Dialog open={open !== undefined} onClose={() => setOpen(undefined)} title={open ? `Event ${count(open.position)}` : "Event"} wide>
         {open && (
           <EventDetail
             event={open}
@@ -148,8 +151,19 @@ export function positions(from: string, until: string): Pick<AuditFilter, "fromP
   };
 }
 
+/** Local times as the browser's fields give them (`2026-11-26T10:30`), as moments; what is none is left out. */
+export function moments(since: string, before: string): Pick<AuditFilter, "recordedFrom" | "recordedUntil"> {
+  const read = (text: string) => (text && !Number.isNaN(Date.parse(text)) ? new Date(text).toISOString() : undefined);
+  const first = read(since);
+  const last = read(before);
+  return {
+    ...(first !== undefined ? { recordedFrom: first } : {}),
+    ...(last !== undefined ? { recordedUntil: last } : {}),
+  };
+}
+
 /** A field whose text counts once it is left or Enter is pressed. */
-function SettledInput({ value, onChange, ...rest }: { label: string; placeholder?: string; inputMode?: "numeric"; value: string; onChange: (value: string) => void }) {
+function SettledInput({ value, onChange, ...rest }: { label: string; placeholder?: string; inputMode?: "numeric"; type?: "datetime-local"; value: string; onChange: (value: string) => void }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
   return (
@@ -171,12 +185,12 @@ function EventDetail({ event, onFilter }: { event: Event; onFilter: (name: "subj
           ["Type", <span key="t" className="mono">{event.type}</span>],
           ["Summary", <Visible key="s" text={event.summary} prose />],
           ["Who", <ActorName key="w" actor={event.actor} />],
-          ["Signed in by", event.authentication],
+          ["Signed in by", event.authentication && methodOf(event.authentication)],
           ["Address", event.address],
-          ["Occurred", <When key="o" at={event.occurredAt} plain />],
-          ["Recorded", <When key="r" at={event.recordedAt} plain />],
+          ["Occurred", <When key="o" at={event.occurredAt} exactly />],
+          ["Recorded", <When key="r" at={event.recordedAt} exactly />],
           ["About", <span key="a" className="mono">{event.streamType} {event.streamId}, version {event.streamVersion}</span>],
-          ["Correlation", <span key="c" className="mono">{event.correlationId}</span>],
+          ["Correlation id", <span key="c" className="mono">{event.correlationId}</span>],
           ["Caused by", event.causationId && <span key="ca" className="mono">{event.causationId}</span>],
           ["Leaf", <span key="l" className="mono">{event.leaf}</span>],
         ]}
@@ -214,7 +228,7 @@ function CheckpointCard({ checkpoint }: { checkpoint: NonNullable<AuditTrailQuer
     <Card title="Newest checkpoint" actions={<Copy text={checkpoint.text} label="Copy the signed text" />}>
       <Facts
         items={[
-          ["Covers", `Positions 1 to ${checkpoint.size}`],
+          ["Covers", `Positions 1 to ${count(checkpoint.size)}`],
           ["Merkle root", <span key="r" className="mono">{checkpoint.root}</span>],
           ["Signed", <When key="s" at={checkpoint.issuedAt} />],
         ]}

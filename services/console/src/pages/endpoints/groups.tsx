@@ -8,20 +8,20 @@ import { messageFor } from "../../graphql/problem";
 import { Confirm } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card, Facts } from "../../parts/page";
-import { Empty, ProblemNote, Ready } from "../../parts/states";
-import { Table } from "../../parts/table";
-import { Tag } from "../../parts/tags";
-import { useNow, When } from "../../parts/time";
+import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
+import { count, When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { FleetFrame } from "./frame";
+import { TokenTable } from "./token-table";
 import { PackageForm, TokenForm } from "./tokens";
 
 const GroupsLook = graphql(`
   query Groups {
     deploymentGroups {
-      id name description endpointCount snapshotVersion upToDateCount createdAt
+      id name endpointCount snapshotVersion upToDateCount createdAt
+      heldSnapshot { version policies servedPolicies at }
       stagedPolicies { id name }
-      registrationTokens { id label createdAt expiresAt maximumRegistrations registrations revokedAt }
+      registrationTokens { id label createdAt createdBy { kind name } expiresAt maximumRegistrations registrations revokedAt }
     }
   }
 `);
@@ -30,22 +30,32 @@ const CreateAct = graphql(`
     createDeploymentGroup(input: $input) { deploymentGroup { id } position }
   }
 `);
-const RevokeAct = graphql(`
-  mutation RevokeRegistrationToken($input: RevokeRegistrationTokenInput!) {
-    revokeRegistrationToken(input: $input) { registrationToken { id revokedAt } deploymentGroup { id } position }
+const RenameAct = graphql(`
+  mutation RenameDeploymentGroup($input: RenameDeploymentGroupInput!) {
+    renameDeploymentGroup(input: $input) { deploymentGroup { id name } position }
+  }
+`);
+const DeleteAct = graphql(`
+  mutation DeleteDeploymentGroup($input: DeleteDeploymentGroupInput!) {
+    deleteDeploymentGroup(input: $input) { deploymentGroup { id } position }
+  }
+`);
+const ConfirmAct = graphql(`
+  mutation ConfirmSnapshot($input: ConfirmSnapshotInput!) {
+    confirmSnapshot(input: $input) { deploymentGroup { id snapshotVersion heldSnapshot { version } } position }
   }
 `);
 
-type Group = GroupsQuery["deploymentGroups"][number];
-type Token = Group["registrationTokens"][number];
+export type Group = GroupsQuery["deploymentGroups"][number];
+type Asking = { what: "package" | "token" | "rename" | "delete" | "confirm"; group: Group } | { what: "create" } | undefined;
 
+/** Deployment groups: what each offers its endpoints, and how machines get into it. */
 export function Groups() {
   const changes = can(useViewer(), "administer");
   const look = useLook(GroupsLook, {}, { names: ["DeploymentGroup", "RegistrationToken"] });
-  const [creating, setCreating] = useState(false);
-  const [token, setToken] = useState<Group>();
-  const [pack, setPack] = useState<Group>();
-  const create = changes && <Button onClick={() => setCreating(true)}>New group</Button>;
+  const [asking, setAsking] = useState<Asking>();
+  const close = () => setAsking(undefined);
+  const create = changes && <Button onClick={() => setAsking({ what: "create" })}>New group</Button>;
   return (
     <FleetFrame title="Deployment groups" about="Rings of rollout: a policy revision can go to one group first." actions={create}>
       <Ready look={look}>
@@ -59,134 +69,155 @@ export function Groups() {
           ) : (
             <div className="stack">
               {deploymentGroups.map((group) => (
-                <Card
-                  key={group.id}
-                  title={group.name}
-                  actions={
-                    changes && (
-                      <>
-                        <Button size="xs" onClick={() => setPack(group)}>
-                          Deployment package…
-                        </Button>
-                        <Button size="xs" variant="default" onClick={() => setToken(group)}>
-                          Registration token…
-                        </Button>
-                      </>
-                    )
-                  }
-                >
-                  <div className="stack">
-                    {group.description && <p className="soft">{group.description}</p>}
-                    <Facts
-                      items={[
-                        ["Endpoints", <Link key="e" to={`/endpoints?group=${group.id}`}>{group.endpointCount}</Link>],
-                        ["Snapshot", group.snapshotVersion == null ? "None yet" : `Version ${group.snapshotVersion}, applied by ${group.upToDateCount} of ${group.endpointCount}`],
-                        [
-                          "Staged first here",
-                          group.stagedPolicies.length > 0 && (
-                            <span className="row">
-                              {group.stagedPolicies.map((policy) => (
-                                <Link key={policy.id} to={`/policies/${policy.id}`}>
-                                  {policy.name}
-                                </Link>
-                              ))}
-                            </span>
-                          ),
-                        ],
-                      ]}
-                    />
-                    {group.registrationTokens.length > 0 && <Tokens tokens={group.registrationTokens} changes={changes} />}
-                  </div>
-                </Card>
+                <GroupCard key={group.id} group={group} changes={changes} ask={(what) => setAsking({ what, group })} />
               ))}
             </div>
           )
         }
       </Ready>
-      <Dialog open={creating} onClose={() => setCreating(false)} title="New deployment group">
-        <GroupForm onDone={() => setCreating(false)} />
+      <Dialog open={asking?.what === "create"} onClose={close} title="New deployment group">
+        <NameForm onDone={close} />
       </Dialog>
-      <Dialog open={token !== undefined} onClose={() => setToken(undefined)} title={`Registration token for ${token?.name ?? ""}`}>
-        {token && <TokenForm deploymentGroupId={token.id} onDone={() => setToken(undefined)} />}
-      </Dialog>
-      <Dialog open={pack !== undefined} onClose={() => setPack(undefined)} title={`Deployment package for ${pack?.name ?? ""}`}>
-        {pack && <PackageForm deploymentGroupId={pack.id} onDone={() => setPack(undefined)} />}
-      </Dialog>
+      {asking && asking.what !== "create" && <Asked what={asking.what} group={asking.group} close={close} />}
     </FleetFrame>
   );
 }
 
-function Tokens({ tokens, changes }: { tokens: Token[]; changes: boolean }) {
-  const now = useNow(60_000);
-  const [revoking, setRevoking] = useState<Token>();
-  const revoke = useAct(RevokeAct, "The token is revoked");
-  const state = (token: Token) => {
-    if (token.revokedAt) return <Tag tone="bad">Revoked</Tag>;
-    if (token.expiresAt && Date.parse(token.expiresAt) <= now) return <Tag>Expired</Tag>;
-    if (token.maximumRegistrations != null && token.registrations >= token.maximumRegistrations) return <Tag>Used up</Tag>;
-    return <Tag tone="good">Valid</Tag>;
-  };
+function GroupCard({ group, changes, ask }: { group: Group; changes: boolean; ask: (what: "package" | "token" | "rename" | "delete" | "confirm") => void }) {
+  const held = group.heldSnapshot;
   return (
-    <div className="inset">
-      <Table
-        caption="Registration tokens"
-        rows={tokens}
-        rowKey={(row) => row.id}
-        columns={[
-          { label: "Token", bare: true, cell: (row) => <span className="table__main">{row.label}</span> },
-          { label: "State", cell: state },
-          { label: "Used", cell: (row) => `${row.registrations} of ${row.maximumRegistrations ?? "unlimited"}` },
-          { label: "Expires", cell: (row) => (row.expiresAt ? <When at={row.expiresAt} /> : <span className="soft">Never</span>) },
-          {
-            label: "",
-            cell: (row) =>
-              changes &&
-              !row.revokedAt && (
-                <div className="row row--end">
-                  <Button size="compact-sm" variant="default" aria-label={`Revoke ${row.label}`} onClick={() => setRevoking(row)}>
-                    Revoke
-                  </Button>
-                </div>
+    <Card
+      title={group.name}
+      actions={
+        changes && (
+          <>
+            <Button size="xs" onClick={() => ask("package")}>
+              Deployment package…
+            </Button>
+            <Button size="xs" variant="default" onClick={() => ask("token")}>
+              Registration token…
+            </Button>
+            <Button size="xs" variant="default" aria-label={`Rename ${group.name}`} onClick={() => ask("rename")}>
+              Rename…
+            </Button>
+            {group.endpointCount === 0 && (
+              <Button size="xs" variant="default" aria-label={`Delete ${group.name}`} onClick={() => ask("delete")}>
+                Delete…
+              </Button>
+            )}
+          </>
+        )
+      }
+    >
+      <div className="stack">
+        {held && (
+          <Note tone="warn" title="A snapshot waits for a confirmation">
+            <p>
+              It has {count(held.policies)} policies; the one that agents keep meanwhile has {count(held.servedPolicies)}. So many at once are seldom meant to go. Held since <When at={held.at} />.
+            </p>
+            {changes && (
+              <Button mt={8} size="xs" variant="default" onClick={() => ask("confirm")}>
+                Let it out…
+              </Button>
+            )}
+          </Note>
+        )}
+        <Facts
+          items={[
+            ["Endpoints", <Link key="e" to={`/endpoints?group=${group.id}`}>{count(group.endpointCount)}</Link>],
+            ["Snapshot", group.snapshotVersion == null ? "None yet: it is made with the first policy" : `Version ${count(group.snapshotVersion)}, applied by ${count(group.upToDateCount)} of ${count(group.endpointCount)}`],
+            [
+              "Staged first here",
+              group.stagedPolicies.length > 0 && (
+                <span className="row">
+                  {group.stagedPolicies.map((policy) => (
+                    <Link key={policy.id} to={`/policies/${policy.id}`}>
+                      {policy.name}
+                    </Link>
+                  ))}
+                </span>
               ),
-          },
-        ]}
-      />
-      {revoking && (
-        <Confirm
-          open
-          onClose={() => setRevoking(undefined)}
-          title={`Revoke “${revoking.label}”?`}
-          action="Revoke"
-          dangerous
-          running={revoke.running}
-          problem={revoke.problem}
-          onConfirm={() => void revoke.run({ input: { registrationTokenId: revoking.id } }).then((done) => done && setRevoking(undefined))}
-        >
-          No further machine can register with it. Those that did stay.
-        </Confirm>
-      )}
-    </div>
+            ],
+          ]}
+        />
+        {group.registrationTokens.length > 0 ? <TokenTable group={group} changes={changes} /> : <p className="soft">No registration token yet: no machine can join this group.</p>}
+      </div>
+    </Card>
   );
 }
 
-function GroupForm({ onDone }: { onDone: () => void }) {
-  const [name, setName] = useState("");
-  const [description, setDescription] = useState("");
+/** The dialog of what was asked for about one group. */
+function Asked({ what, group, close }: { what: "package" | "token" | "rename" | "delete" | "confirm"; group: Group; close: () => void }) {
+  const remove = useAct(DeleteAct, "The group is deleted");
+  const confirm = useAct(ConfirmAct, "The snapshot is on its way to the agents");
+  switch (what) {
+    case "package":
+      return (
+        <Dialog open onClose={close} title={`Deployment package for ${group.name}`}>
+          <PackageForm deploymentGroupId={group.id} onDone={close} />
+        </Dialog>
+      );
+    case "token":
+      return (
+        <Dialog open onClose={close} title={`Registration token for ${group.name}`}>
+          <TokenForm deploymentGroupId={group.id} onDone={close} />
+        </Dialog>
+      );
+    case "rename":
+      return (
+        <Dialog open onClose={close} title={`Rename ${group.name}`}>
+          <NameForm group={group} onDone={close} />
+        </Dialog>
+      );
+    case "delete":
+      return (
+        <Confirm open onClose={close} title={`Delete “${group.name}”?`} action="Delete" dangerous running={remove.running} problem={remove.problem} onConfirm={() => void remove.run({ input: { deploymentGroupId: group.id } }).then((done) => done && close())}>
+          Its registration tokens are void. It has no endpoints that could lose their policies.
+        </Confirm>
+      );
+    case "confirm":
+      return (
+        <Confirm
+          open
+          onClose={close}
+          title="Let this snapshot out?"
+          action="Let it out"
+          dangerous
+          running={confirm.running}
+          problem={confirm.problem}
+          onConfirm={() => group.heldSnapshot && void confirm.run({ input: { deploymentGroupId: group.id, version: group.heldSnapshot.version } }).then((done) => done && close())}
+        >
+          The agents of {group.name} go from {count(group.heldSnapshot?.servedPolicies ?? 0)} to {count(group.heldSnapshot?.policies ?? 0)} policies at their next contact.
+        </Confirm>
+      );
+  }
+}
+
+function NameForm({ group, onDone }: { group?: Group; onDone: () => void }) {
+  const [name, setName] = useState(group?.name ?? "");
   const create = useAct(CreateAct, "The group is created");
+  const rename = useAct(RenameAct, "The group is renamed");
+  const problem = create.problem ?? rename.problem;
+  const save = async () => {
+    const done = group ? await rename.run({ input: { deploymentGroupId: group.id, name: name.trim() } }) : await create.run({ input: { name: name.trim() } });
+    if (done) onDone();
+  };
   return (
     <form
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void create.run({ input: { name: name.trim(), description } }).then((done) => done && onDone());
+        void save();
       }}
     >
-      <TextInput label="Name" required value={name} error={messageFor(create.problem?.fields ?? [], "name")} onChange={(event) => setName(event.currentTarget.value)} />
-      <TextInput label="Description" value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
-      <ProblemNote problem={create.problem} />
+      <TextInput label="Name" description="Such as “Pilot ring” or “Everyone”" required value={name} error={messageFor(problem?.fields ?? [], "name")} onChange={(event) => setName(event.currentTarget.value)} />
+      <ProblemNote problem={problem} />
       <div className="row row--end">
-        <Button type="submit" loading={create.running}>
-          Create group
+        <Button variant="default" onClick={onDone}>
+          Cancel
+        </Button>
+        <Button type="submit" loading={create.running || rename.running} disabled={!name.trim() || name.trim() === group?.name}>
+          {group ? "Rename" : "Create group"}
         </Button>
       </div>
     </form>

@@ -1,4 +1,4 @@
-import { Button, NativeSelect, NumberInput, TextInput } from "@mantine/core";
+import { Button, NativeSelect, NumberInput } from "@mantine/core";
 import { type ReactNode, useState } from "react";
 import { graphql } from "../../gql";
 import type { OperatingSystem } from "../../gql/graphql";
@@ -45,16 +45,37 @@ function Limits({ days, setDays, most, setMost, error }: { days: string; setDays
   );
 }
 
-export function TokenForm({ deploymentGroupId, onDone }: { deploymentGroupId: string; onDone: () => void }) {
-  const [label, setLabel] = useState("");
+const RevokeAct = graphql(`
+  mutation RevokeReplacedToken($input: RevokeRegistrationTokenInput!) {
+    revokeRegistrationToken(input: $input) { registrationToken { id revokedAt } deploymentGroup { id } position }
+  }
+`);
+
+export interface TokenFormProps {
+  deploymentGroupId: string;
+  /** The token that the new one takes the place of. */
+  replaces?: { id: string; label: string };
+  onDone: () => void;
+}
+
+/** Issues a token, or replaces one: the new one first, so that a failure in between leaves a token that works. */
+export function TokenForm({ deploymentGroupId, replaces, onDone }: TokenFormProps) {
   const [days, setDays] = useState("7");
   const [most, setMost] = useState<number | "">("");
   const [secret, setSecret] = useState<string>();
   const issue = useAct(IssueAct);
+  const revoke = useAct(RevokeAct, "The old token is revoked");
+  const submit = async () => {
+    const data = await issue.run({ input: { deploymentGroupId, label: "", expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } });
+    if (!data) return;
+    setSecret(data.issueRegistrationToken.secret ?? "");
+    if (replaces) await revoke.run({ input: { registrationTokenId: replaces.id } });
+  };
   const error = (field: string) => messageFor(issue.problem?.fields ?? [], field);
   if (secret !== undefined) {
     return (
       <Once onDone={onDone} action={<Copy text={secret} label="Copy the token" />}>
+        {revoke.problem && <Note tone="warn" title="The old token is still valid">{revoke.problem.message}</Note>}
         <div className="secret">{secret}</div>
       </Once>
     );
@@ -64,17 +85,17 @@ export function TokenForm({ deploymentGroupId, onDone }: { deploymentGroupId: st
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void issue
-          .run({ input: { deploymentGroupId, label: label.trim(), expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } })
-          .then((data) => data && setSecret(data.issueRegistrationToken.secret ?? ""));
+        void submit();
       }}
     >
-      <TextInput label="Label" required placeholder="Laptops of the Lisbon office" value={label} error={error("label")} onChange={(event) => setLabel(event.currentTarget.value)} />
+      {replaces && (
+        <p className="soft">The old token ends in {replaces.label}. It is revoked as soon as the new one exists; machines that registered with it stay.</p>
+      )}
       <Limits days={days} setDays={setDays} most={most} setMost={setMost} error={error} />
       <ProblemNote problem={issue.problem} />
       <div className="row row--end">
         <Button type="submit" loading={issue.running}>
-          Issue token
+          {replaces ? "Replace token" : "Issue token"}
         </Button>
       </div>
     </form>

@@ -4,7 +4,7 @@ import type { OverviewQuery } from "../../gql/graphql";
 import { useLook } from "../../graphql/hooks";
 import { Card, Page } from "../../parts/page";
 import { Empty, Ready } from "../../parts/states";
-import { When } from "../../parts/time";
+import { count, When } from "../../parts/time";
 import { useViewer } from "../../shell/viewer";
 
 const OverviewLook = graphql(`
@@ -46,19 +46,19 @@ export function Overview() {
         {({ overview }) => (
           <div className="stack">
             <div className="figures">
-              <Figure to="/requests?mine=decide" value={overview.awaitingViewer} label="Waiting for you" note="Yours to decide" tone={overview.awaitingViewer > 0 ? "warn" : ""} />
+              <Figure to="/requests?mine=decide" value={count(overview.awaitingViewer)} label="Waiting for you" note="Yours to decide" tone={overview.awaitingViewer > 0 ? "warn" : ""} />
               <Figure
                 to="/requests"
-                value={overview.pendingRequests + overview.escalatedRequests}
+                value={count(overview.pendingRequests + overview.escalatedRequests)}
                 label="Open requests"
                 note={overview.escalatedRequests > 0 ? `${overview.escalatedRequests} escalated` : "None escalated"}
               />
-              <Figure value={overview.activeGrants} label="Active grants" note="Usable now" />
-              <Figure value={overview.decisionsToday} label="Decisions today" note={median(overview.medianDecisionSeconds)} />
-              <Figure to="/endpoints" value={`${overview.endpointsOnline} / ${overview.endpointsTotal}`} label="Endpoints online" note="Of all registered" />
-              <Figure to="/endpoints?behind=1" value={overview.endpointsBehind} label="Endpoints behind" note="Not on the newest snapshot" tone={overview.endpointsBehind > 0 ? "warn" : ""} />
-              <Figure to="/policies?status=ENFORCE" value={overview.policiesEnforced} label="Policies enforced" note="Agents act by them" />
-              <Figure to="/policies" value={overview.policiesMonitored} label="Policies monitored" note="Recorded, not enforced" />
+              <Figure value={count(overview.activeGrants)} label="Active grants" note="Usable now" />
+              <Figure value={count(overview.decisionsToday)} label="Decisions today" note={median(overview.medianDecisionSeconds)} />
+              <Figure to="/endpoints" value={`${count(overview.endpointsOnline)} / ${count(overview.endpointsTotal)}`} label="Endpoints online" note="Seen lately, of all registered" />
+              <Figure to="/endpoints?behind=1" value={count(overview.endpointsBehind)} label="Endpoints behind" note="Not on the newest snapshot" tone={overview.endpointsBehind > 0 ? "warn" : ""} />
+              <Figure to="/policies?status=ENFORCE" value={count(overview.policiesEnforced)} label="Policies enforced" note="Agents act by them" />
+              <Figure to="/policies" value={count(overview.policiesMonitored)} label="Policies monitored" note="Recorded, not enforced" />
             </div>
             <div className="columns columns--half">
               <Card title="Actions of the last 14 days">
@@ -66,7 +66,7 @@ export function Overview() {
               </Card>
               <Card title="To look at" flush>
                 {overview.alerts.length === 0 ? (
-                  <Empty title="Nothing needs attention" />
+                  <Empty title="Nothing needs attention">Held snapshots and what the log marks for a second look appear here.</Empty>
                 ) : (
                   <ul className="plain-list alerts">
                     {overview.alerts.map((alert, index) => (
@@ -93,10 +93,11 @@ export function Overview() {
 
 function median(seconds: number | null | undefined): string {
   if (seconds == null) return "None decided lately";
+  if (seconds < 1) return "Within a second in the median";
   return seconds < 60 ? `${seconds} s in the median` : `${Math.round(seconds / 60)} min in the median`;
 }
 
-function Figure({ to, value, label, note, tone = "" }: { to?: string; value: number | string; label: string; note?: string; tone?: string }) {
+function Figure({ to, value, label, note, tone = "" }: { to?: string; value: string; label: string; note?: string; tone?: string }) {
   const inside = (
     <>
       <span className="figure__label">{label}</span>
@@ -122,7 +123,7 @@ function Daily({ days }: { days: Figures["daily"] }) {
   }
   return (
     <div className="stack">
-      <div className="bars" role="img" aria-label={`${sum("allowed")} allowed, ${sum("required")} asked, ${sum("denied")} denied in the last 14 days`}>
+      <div className="bars" role="img" aria-label={`${count(sum("allowed"))} allowed, ${count(sum("required"))} asked, ${count(sum("denied"))} denied in the last 14 days`}>
         {days.map((day) => (
           <div key={day.day} className="bars__day" title={`${day.day}: ${day.allowed} allowed, ${day.required} asked, ${day.denied} denied`}>
             {(["allowed", "required", "denied"] as const).map((part) => (
@@ -133,20 +134,20 @@ function Daily({ days }: { days: Figures["daily"] }) {
       </div>
       <div className="row row--between small soft">
         <span>{days[0]?.day}</span>
-        <span>{days.at(-1)?.day}</span>
+        <span>{days.at(-1)?.day} (UTC)</span>
       </div>
       <div className="legend">
         <span>
           <span className="dot dot--good" />
-          Allowed {sum("allowed")}
+          Allowed {count(sum("allowed"))}
         </span>
         <span>
           <span className="dot dot--info" />
-          Asked {sum("required")}
+          Asked {count(sum("required"))}
         </span>
         <span>
           <span className="dot dot--bad" />
-          Denied {sum("denied")}
+          Denied {count(sum("denied"))}
         </span>
       </div>
     </div>

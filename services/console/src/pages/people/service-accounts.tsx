@@ -17,7 +17,7 @@ import { PeopleFrame } from "./frame";
 const AccountsLook = graphql(`
   query ServiceAccounts {
     serviceAccounts {
-      id name description createdAt
+      id name createdAt
       apiKeys { id label scopes createdAt expiresAt lastUsedAt revokedAt }
     }
   }
@@ -30,6 +30,11 @@ const CreateAct = graphql(`
 const IssueAct = graphql(`
   mutation IssueApiKey($input: IssueApiKeyInput!) {
     issueApiKey(input: $input) { secret apiKey { id } serviceAccount { id apiKeys { id } } position }
+  }
+`);
+const DeleteAct = graphql(`
+  mutation DeleteServiceAccount($input: DeleteServiceAccountInput!) {
+    deleteServiceAccount(input: $input) { serviceAccount { id } position }
   }
 `);
 const RevokeAct = graphql(`
@@ -46,7 +51,9 @@ export function ServiceAccounts() {
   const [creating, setCreating] = useState(false);
   const [issuing, setIssuing] = useState<{ id: string; name: string }>();
   const [revoking, setRevoking] = useState<{ id: string; label: string }>();
+  const [deleting, setDeleting] = useState<{ id: string; name: string }>();
   const revoke = useAct(RevokeAct, "The key is revoked");
+  const remove = useAct(DeleteAct, "The service account is deleted");
   const create = changes && <Button onClick={() => setCreating(true)}>New service account</Button>;
   return (
     <PeopleFrame title="Service accounts" about="Programs that use the API, each with keys of its own and no more rights than their scopes." actions={create}>
@@ -54,7 +61,9 @@ export function ServiceAccounts() {
         {({ serviceAccounts }) =>
           serviceAccounts.length === 0 ? (
             <Card flush>
-              <Empty title="There are no service accounts yet" action={create} />
+              <Empty title="There are no service accounts yet" action={create}>
+                A ticket system, a dashboard or an identity provider gets one each, so that its key can be taken back alone.
+              </Empty>
             </Card>
           ) : (
             <div className="stack">
@@ -65,22 +74,26 @@ export function ServiceAccounts() {
                   flush
                   actions={
                     changes && (
-                      <Button size="xs" variant="default" onClick={() => setIssuing(account)}>
-                        Issue a key…
-                      </Button>
+                      <>
+                        <Button size="xs" variant="default" aria-label={`Issue a key for ${account.name}`} onClick={() => setIssuing(account)}>
+                          Issue a key…
+                        </Button>
+                        <Button size="xs" variant="default" aria-label={`Delete ${account.name}`} onClick={() => setDeleting(account)}>
+                          Delete…
+                        </Button>
+                      </>
                     )
                   }
                 >
-                  {account.description && <p className="card__lead soft">{account.description}</p>}
                   {account.apiKeys.length === 0 ? (
-                    <Empty title="No keys yet" />
+                    <Empty title="No keys yet">Issue one, with the scopes that the program needs.</Empty>
                   ) : (
                     <Table
                       caption={`Keys of ${account.name}`}
                       rows={account.apiKeys}
                       rowKey={(row) => row.id}
                       columns={[
-                        { label: "Key", bare: true, cell: (row) => <span className="table__main">{row.label}</span> },
+                        { label: "Key", bare: true, cell: (row) => <span className="table__key">{row.label}</span> },
                         {
                           label: "Scopes",
                           cell: (row) => (
@@ -141,24 +154,36 @@ export function ServiceAccounts() {
           Programs that use it are refused from their next call on.
         </Confirm>
       )}
+      {deleting && (
+        <Confirm
+          open
+          onClose={() => setDeleting(undefined)}
+          title={`Delete “${deleting.name}”?`}
+          action="Delete"
+          dangerous
+          running={remove.running}
+          problem={remove.problem}
+          onConfirm={() => void remove.run({ input: { serviceAccountId: deleting.id } }).then((done) => done && setDeleting(undefined))}
+        >
+          All its keys are void at once. What it did stays in the audit trail.
+        </Confirm>
+      )}
     </PeopleFrame>
   );
 }
 
 function AccountForm({ onDone }: { onDone: () => void }) {
   const [name, setName] = useState("");
-  const [description, setDescription] = useState("");
   const create = useAct(CreateAct, "The service account is created");
   return (
     <form
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void create.run({ input: { name: name.trim(), description } }).then((done) => done && onDone());
+        void create.run({ input: { name: name.trim() } }).then((done) => done && onDone());
       }}
     >
-      <TextInput label="Name" required value={name} error={messageFor(create.problem?.fields ?? [], "name")} onChange={(event) => setName(event.currentTarget.value)} />
-      <TextInput label="What it is for" value={description} onChange={(event) => setDescription(event.currentTarget.value)} />
+      <TextInput label="Name" description="What it is for, such as “Ticket system, production”" required value={name} error={messageFor(create.problem?.fields ?? [], "name")} onChange={(event) => setName(event.currentTarget.value)} />
       <ProblemNote problem={create.problem} />
       <div className="row row--end">
         <Button type="submit" loading={create.running}>
@@ -170,7 +195,6 @@ function AccountForm({ onDone }: { onDone: () => void }) {
 }
 
 function KeyForm({ serviceAccountId, onDone }: { serviceAccountId: string; onDone: () => void }) {
-  const [label, setLabel] = useState("");
   const [chosen, setChosen] = useState<string[]>([]);
   const [until, setUntil] = useState("");
   const [secret, setSecret] = useState<string>();
@@ -195,11 +219,10 @@ function KeyForm({ serviceAccountId, onDone }: { serviceAccountId: string; onDon
       onSubmit={(event) => {
         event.preventDefault();
         void issue
-          .run({ input: { serviceAccountId, label: label.trim(), scopes: chosen, expiresAt: until ? new Date(`${until}T00:00:00Z`).toISOString() : null } })
+          .run({ input: { serviceAccountId, label: "", scopes: chosen, expiresAt: until ? new Date(`${until}T00:00:00Z`).toISOString() : null } })
           .then((data) => data && setSecret(data.issueApiKey.secret ?? ""));
       }}
     >
-      <TextInput label="Label" required placeholder="Ticket system, production" value={label} onChange={(event) => setLabel(event.currentTarget.value)} />
       <Checkbox.Group label="Scopes" value={chosen} error={messageFor(issue.problem?.fields ?? [], "scopes")} onChange={setChosen}>
         <div className="fields checks">
           {scopes.map((scope) => (

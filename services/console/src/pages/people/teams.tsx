@@ -15,7 +15,7 @@ import { PeopleFrame } from "./frame";
 
 const TeamsLook = graphql(`
   query Teams {
-    teams { id name description managed createdAt members { id name email } }
+    teams { id name managed createdAt members { id name email } }
   }
 `);
 const MembersLook = graphql(`
@@ -30,7 +30,7 @@ const CreateAct = graphql(`
 `);
 const ChangeAct = graphql(`
   mutation ChangeTeam($input: ChangeTeamInput!) {
-    changeTeam(input: $input) { team { id name description members { id } } position }
+    changeTeam(input: $input) { team { id name members { id } } position }
   }
 `);
 const DeleteAct = graphql(`
@@ -67,13 +67,10 @@ export function Teams() {
                     label: "Name",
                     bare: true,
                     cell: (row) => (
-                      <div>
-                        <span className="row">
-                          <span className="table__main">{row.name}</span>
-                          {row.managed && <Tag tone="info">Identity provider</Tag>}
-                        </span>
-                        <div className="soft small">{row.description}</div>
-                      </div>
+                      <span className="row">
+                        <span className="table__main">{row.name}</span>
+                        {row.managed && <Tag tone="info">Identity provider</Tag>}
+                      </span>
                     ),
                   },
                   {
@@ -128,7 +125,6 @@ export function Teams() {
 function TeamForm({ old, onDone }: { old: Team | undefined; onDone: () => void }) {
   const people = useLook(MembersLook, {}, { names: ["User"] });
   const [name, setName] = useState(old?.name ?? "");
-  const [description, setDescription] = useState(old?.description ?? "");
   const [memberIds, setMembers] = useState(old?.members.map((member) => member.id) ?? []);
   const create = useAct(CreateAct, "The team is saved");
   const change = useAct(ChangeAct, "The team is saved");
@@ -136,7 +132,7 @@ function TeamForm({ old, onDone }: { old: Team | undefined; onDone: () => void }
   const error = (field: string) => messageFor(problem?.fields ?? [], field);
   const known = new Map([...(old?.members ?? []), ...(people.data?.users.nodes ?? [])].map((user) => [user.id, user.name ?? user.email ?? user.id]));
   const save = async () => {
-    const common = { name: name.trim(), description, memberIds };
+    const common = { name: name.trim(), memberIds };
     const done = old ? await change.run({ input: { teamId: old.id, ...common } }) : await create.run({ input: common });
     if (done) onDone();
   };
@@ -149,7 +145,6 @@ function TeamForm({ old, onDone }: { old: Team | undefined; onDone: () => void }
       }}
     >
       <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
-      <TextInput label="Description" value={description} error={error("description")} onChange={(event) => setDescription(event.currentTarget.value)} />
       <MultiSelect label="Members" searchable value={memberIds} error={error("memberIds")} onChange={setMembers} data={[...known].map(([value, label]) => ({ value, label }))} />
       <ProblemNote problem={problem} />
       <div className="row row--end">

@@ -1,18 +1,23 @@
-import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { useState } from "react";
-import { Link } from "react-router";
 import { graphql } from "../../gql";
-import { useAct, useLook } from "../../graphql/hooks";
+import { useAct } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
+import { Confirm } from "../../parts/confirm";
 import { Facts } from "../../parts/page";
-import { Note, ProblemNote } from "../../parts/states";
-import { Roles, UserTag } from "../../parts/tags";
+import { ProblemNote } from "../../parts/states";
+import { Roles, Tag, UserTag } from "../../parts/tags";
 import { When } from "../../parts/time";
-import { Visible } from "../../parts/visible";
 import { can, useViewer } from "../../shell/viewer";
+import { UserAccounts } from "./user-accounts";
 import { RolePicker } from "./user-forms";
 import type { UserRow } from "./users";
 
+const ChangeAct = graphql(`
+  mutation ChangeUser($input: ChangeUserInput!) {
+    changeUser(input: $input) { user { id name email } position }
+  }
+`);
 const RolesAct = graphql(`
   mutation ChangeUserRoles($input: ChangeUserRolesInput!) {
     changeUserRoles(input: $input) { user { id roles } position }
@@ -28,25 +33,15 @@ const EnableAct = graphql(`
     enableUser(input: $input) { user { id status } position }
   }
 `);
-const LinkAct = graphql(`
-  mutation LinkEndpointAccount($input: LinkEndpointAccountInput!) {
-    linkEndpointAccount(input: $input) { user { id accounts { account linkedAt endpoint { id name } } } position }
-  }
-`);
-const MachinesLook = graphql(`
-  query MachinesToLink {
-    endpoints(first: 200) { nodes { id name accounts { account user { id } } } }
+const ResetTotpAct = graphql(`
+  mutation ResetTotp($input: ResetTotpInput!) {
+    resetTotp(input: $input) { user { id totpEnrolled } position }
   }
 `);
 
+/** All about one user, and what an administrator can do about it. */
 export function UserDetail({ user }: { user: UserRow }) {
   const changes = can(useViewer(), "administer");
-  const [roles, setRoles] = useState(user.roles);
-  const [reason, setReason] = useState("");
-  const changeRoles = useAct(RolesAct, "The roles are changed");
-  const disable = useAct(DisableAct, "The user is disabled");
-  const enable = useAct(EnableAct, "The user is enabled");
-  const same = roles.length === user.roles.length && roles.every((role) => user.roles.includes(role));
   return (
     <div className="stack stack--wide">
       <Facts
@@ -55,106 +50,130 @@ export function UserDetail({ user }: { user: UserRow }) {
           ["Status", <UserTag key="s" status={user.status} />],
           ["Roles", <Roles key="r" roles={user.roles} />],
           ["Teams", user.teams.map((team) => team.name).join(", ") || "None"],
+          ["Second factor", user.totpEnrolled ? <Tag key="f" tone="good">Set up</Tag> : "Not set up"],
+          ["Signed in", user.lastSignInAt ? <When key="l" at={user.lastSignInAt} plain /> : "Never"],
           ["Managed", user.managed && "By the identity provider; names and status are changed there"],
           ["Added", <When key="c" at={user.createdAt} plain />],
           ["Id", <span key="i" className="mono">{user.id}</span>],
         ]}
       />
-      <div className="stack stack--tight">
-        <h3>Accounts on endpoints</h3>
-        {user.accounts.length === 0 && <p className="soft">None is linked. Requests from unlinked accounts are flagged.</p>}
-        <ul className="plain-list stack stack--tight">
-          {user.accounts.map((link) => (
-            <li key={`${link.endpoint?.id}/${link.account}`} className="row">
-              <Visible text={link.account} />
-              {link.endpoint && (
-                <span className="soft">
-                  on <Link to={`/endpoints/${link.endpoint.id}`}>{link.endpoint.name}</Link>
-                </span>
-              )}
-            </li>
-          ))}
-        </ul>
-        {changes && <LinkAccount userId={user.id} />}
-      </div>
-      {changes && (
-        <form
-          className="stack"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void changeRoles.run({ input: { userId: user.id, roles } });
-          }}
-        >
-          <RolePicker value={roles} onChange={setRoles} />
-          <ProblemNote problem={changeRoles.problem} />
-          <div className="row">
-            <Button type="submit" loading={changeRoles.running} disabled={same || roles.length === 0}>
-              Change roles
-            </Button>
-          </div>
-        </form>
-      )}
-      {changes && !user.managed && (
-        <div className="stack">
-          {user.status === "DISABLED" ? (
-            <div className="row">
-              <Button variant="default" loading={enable.running} onClick={() => void enable.run({ input: { userId: user.id } })}>
-                Enable again
-              </Button>
-            </div>
-          ) : (
-            <>
-              <Note tone="warn" title="Disabling ends everything at once">
-                Sessions close, open requests are cancelled, grants are revoked.
-              </Note>
-              <div className="row row--bottom">
-                <TextInput className="grow" label="Reason" value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
-                <Button color="brick" loading={disable.running} onClick={() => void disable.run({ input: { userId: user.id, reason: reason.trim() || null } })}>
-                  Disable
-                </Button>
-              </div>
-            </>
-          )}
-          <ProblemNote problem={disable.problem ?? enable.problem} />
-        </div>
-      )}
+      <UserAccounts user={user} changes={changes} />
+      {changes && !user.managed && user.name != null && <NameForm user={user} />}
+      {changes && <RolesForm user={user} />}
+      {changes && <Access user={user} />}
     </div>
   );
 }
 
-function LinkAccount({ userId }: { userId: string }) {
-  const machines = useLook(MachinesLook, {}, { names: ["Endpoint"] });
-  const link = useAct(LinkAct, "The account is linked");
-  const [endpointId, setEndpointId] = useState("");
-  const [account, setAccount] = useState("");
-  const nodes = machines.data?.endpoints.nodes ?? [];
-  const seen = nodes.find((endpoint) => endpoint.id === endpointId)?.accounts.filter((each) => !each.user) ?? [];
+function NameForm({ user }: { user: UserRow }) {
+  const [name, setName] = useState(user.name ?? "");
+  const [email, setEmail] = useState(user.email ?? "");
+  const change = useAct(ChangeAct, "The user is changed");
+  const error = (field: string) => messageFor(change.problem?.fields ?? [], field);
+  const same = name.trim() === user.name && email.trim() === user.email;
   return (
     <form
-      className="stack stack--tight"
+      className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void link.run({ input: { userId, endpointId, account: account.trim() } }).then((done) => done && setAccount(""));
+        void change.run({ input: { userId: user.id, name: name.trim(), email: email.trim() } });
       }}
     >
-      <div className="row row--bottom">
-        <NativeSelect className="grow" label="Endpoint" value={endpointId} onChange={(event) => setEndpointId(event.currentTarget.value)} data={[{ value: "", label: "Choose…" }, ...nodes.map((node) => ({ value: node.id, label: node.name }))]} />
-        <TextInput className="grow" label="Account" placeholder={seen[0]?.account ?? "CORP\\alice"} value={account} error={messageFor(link.problem?.fields ?? [], "account")} onChange={(event) => setAccount(event.currentTarget.value)} />
-        <Button type="submit" variant="default" loading={link.running} disabled={!endpointId || !account.trim()}>
-          Link
+      <div className="fields">
+        <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
+        <TextInput label="E-mail" type="email" required value={email} error={error("email")} onChange={(event) => setEmail(event.currentTarget.value)} />
+      </div>
+      <ProblemNote problem={change.problem} />
+      <div className="row">
+        <Button type="submit" variant="default" loading={change.running} disabled={same || !name.trim() || !email.trim()}>
+          Change name or e-mail
         </Button>
       </div>
-      {seen.length > 0 && (
-        <div className="row small soft">
-          Seen there, not linked:
-          {seen.map((each) => (
-            <Button key={each.account} size="compact-xs" variant="default" onClick={() => setAccount(each.account)}>
-              <Visible text={each.account} />
+    </form>
+  );
+}
+
+function RolesForm({ user }: { user: UserRow }) {
+  const [roles, setRoles] = useState(user.roles);
+  const change = useAct(RolesAct, "The roles are changed");
+  const same = roles.length === user.roles.length && roles.every((role) => user.roles.includes(role));
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void change.run({ input: { userId: user.id, roles } });
+      }}
+    >
+      <RolePicker value={roles} onChange={setRoles} />
+      <ProblemNote problem={change.problem} />
+      <div className="row">
+        <Button type="submit" variant="default" loading={change.running} disabled={same || roles.length === 0}>
+          Change roles
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+/** What takes access away or gives it back; each is asked twice. */
+function Access({ user }: { user: UserRow }) {
+  const [asking, setAsking] = useState<"disable" | "factor">();
+  const disable = useAct(DisableAct, "The user is disabled");
+  const enable = useAct(EnableAct, "The user is enabled");
+  const reset = useAct(ResetTotpAct, "The second factor is taken away");
+  const close = () => setAsking(undefined);
+  const name = user.name ?? user.email ?? "this user";
+  return (
+    <div className="stack stack--tight">
+      <h3>Access</h3>
+      <div className="row">
+        {user.totpEnrolled && (
+          <Button variant="default" onClick={() => setAsking("factor")}>
+            Take the second factor away…
+          </Button>
+        )}
+        {!user.managed &&
+          (user.status === "DISABLED" ? (
+            <Button variant="default" loading={enable.running} onClick={() => void enable.run({ input: { userId: user.id } })}>
+              Enable again
+            </Button>
+          ) : (
+            <Button variant="default" onClick={() => setAsking("disable")}>
+              Disable…
             </Button>
           ))}
-        </div>
+      </div>
+      <ProblemNote problem={enable.problem} />
+      {asking === "disable" && (
+        <Confirm
+          open
+          onClose={close}
+          title={`Disable ${name}?`}
+          action="Disable"
+          dangerous
+          reason={{ label: "Reason", required: false }}
+          running={disable.running}
+          problem={disable.problem}
+          onConfirm={(reason) => void disable.run({ input: { userId: user.id, reason: reason || null } }).then((done) => done && close())}
+        >
+          Sessions close, open requests are cancelled, grants are revoked: all at once. The user can be enabled again; what ended stays ended.
+        </Confirm>
       )}
-      <ProblemNote problem={link.problem} />
-    </form>
+      {asking === "factor" && (
+        <Confirm
+          open
+          onClose={close}
+          title={`Take ${name}'s second factor away?`}
+          action="Take it away"
+          dangerous
+          running={reset.running}
+          problem={reset.problem}
+          onConfirm={() => void reset.run({ input: { userId: user.id } }).then((done) => done && close())}
+        >
+          For somebody who lost their phone, after you made sure who asks. Until they set up another, their password alone opens the door.
+        </Confirm>
+      )}
+    </div>
   );
 }

@@ -22,7 +22,7 @@ const UsersLook = graphql(`
       nodes {
         id email name status roles totpEnrolled managed createdAt lastSignInAt
         teams { id name }
-        accounts { account linkedAt endpoint { id name } }
+        accounts { personId account linkedAt endpoint { id name } }
       }
       pageInfo { hasNextPage endCursor }
       totalCount
@@ -67,7 +67,7 @@ export function Users() {
         <Ready look={look}>
           {({ users }) =>
             users.nodes.length === 0 ? (
-              <Empty title="Nobody fits" action={any ? <Button variant="default" onClick={clear}>Clear filters</Button> : undefined} />
+              <Empty title={any ? "Nobody fits these filters" : "There are no users"} action={any ? <Button variant="default" onClick={clear}>Clear filters</Button> : undefined} />
             ) : (
               <Table
                 caption="Users"

@@ -1,0 +1,107 @@
+import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { useState } from "react";
+import { Link } from "react-router";
+import { graphql } from "../../gql";
+import { useAct, useLook } from "../../graphql/hooks";
+import { messageFor } from "../../graphql/problem";
+import { Confirm } from "../../parts/confirm";
+import { ProblemNote } from "../../parts/states";
+import { Visible } from "../../parts/visible";
+import type { UserRow } from "./users";
+
+const LinkAct = graphql(`
+  mutation LinkEndpointAccount($input: LinkEndpointAccountInput!) {
+    linkEndpointAccount(input: $input) { user { id accounts { personId account linkedAt endpoint { id name } } } position }
+  }
+`);
+const UnlinkAct = graphql(`
+  mutation UnlinkEndpointAccount($input: UnlinkEndpointAccountInput!) {
+    unlinkEndpointAccount(input: $input) { user { id accounts { personId account linkedAt endpoint { id name } } } position }
+  }
+`);
+const MachinesLook = graphql(`
+  query MachinesToLink {
+    endpoints(first: 200) { nodes { id name accounts { account user { id } } } }
+  }
+`);
+
+/** Which accounts on endpoints are a user's: only then is a request of theirs known to be their own. */
+export function UserAccounts({ user, changes }: { user: UserRow; changes: boolean }) {
+  const [leaving, setLeaving] = useState<UserRow["accounts"][number]>();
+  const unlink = useAct(UnlinkAct, "The link is taken back");
+  return (
+    <div className="stack stack--tight">
+      <h3>Accounts on endpoints</h3>
+      {user.accounts.length === 0 && <p className="soft">None is linked. Requests from unlinked accounts are flagged.</p>}
+      <ul className="plain-list stack stack--tight">
+        {user.accounts.map((link) => (
+          <li key={link.personId} className="row">
+            <Visible text={link.account} />
+            {link.endpoint && (
+              <span className="soft">
+                on <Link to={`/endpoints/${link.endpoint.id}`}>{link.endpoint.name}</Link>
+              </span>
+            )}
+            {changes && (
+              <Button size="compact-xs" variant="default" aria-label={`Unlink ${link.account}`} onClick={() => setLeaving(link)}>
+                Unlink
+              </Button>
+            )}
+          </li>
+        ))}
+      </ul>
+      {changes && <LinkAccount userId={user.id} />}
+      {leaving && (
+        <Confirm
+          open
+          onClose={() => setLeaving(undefined)}
+          title="Take this link back?"
+          action="Unlink"
+          dangerous
+          running={unlink.running}
+          problem={unlink.problem}
+          onConfirm={() => void unlink.run({ input: { personId: leaving.personId } }).then((done) => done && setLeaving(undefined))}
+        >
+          Requests of {leaving.account} are of an unlinked account again: flagged, or refused where the settings say so.
+        </Confirm>
+      )}
+    </div>
+  );
+}
+
+function LinkAccount({ userId }: { userId: string }) {
+  const machines = useLook(MachinesLook, {}, { names: ["Endpoint"] });
+  const link = useAct(LinkAct, "The account is linked");
+  const [endpointId, setEndpointId] = useState("");
+  const [account, setAccount] = useState("");
+  const nodes = machines.data?.endpoints.nodes ?? [];
+  const seen = nodes.find((endpoint) => endpoint.id === endpointId)?.accounts.filter((each) => !each.user) ?? [];
+  return (
+    <form
+      className="stack stack--tight"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void link.run({ input: { userId, endpointId, account: account.trim() } }).then((done) => done && setAccount(""));
+      }}
+    >
+      <div className="row row--bottom">
+        <NativeSelect className="grow" label="Endpoint" value={endpointId} onChange={(event) => setEndpointId(event.currentTarget.value)} data={[{ value: "", label: "Choose…" }, ...nodes.map((node) => ({ value: node.id, label: node.name }))]} />
+        <TextInput className="grow" label="Account" placeholder={seen[0]?.account ?? "CORP\\alice"} value={account} error={messageFor(link.problem?.fields ?? [], "account")} onChange={(event) => setAccount(event.currentTarget.value)} />
+        <Button type="submit" variant="default" loading={link.running} disabled={!endpointId || !account.trim()}>
+          Link
+        </Button>
+      </div>
+      {seen.length > 0 && (
+        <div className="row small soft">
+          Seen there, not linked:
+          {seen.map((each) => (
+            <Button key={each.account} size="compact-xs" variant="default" onClick={() => setAccount(each.account)}>
+              <Visible text={each.account} />
+            </Button>
+          ))}
+        </div>
+      )}
+      <ProblemNote problem={link.problem} />
+    </form>
+  );
+}
