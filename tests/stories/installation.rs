@@ -16,7 +16,7 @@ use sqlx::{PgPool, Row};
 use crate::world::client;
 
 /// Where the workspace's programs are built.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();

@@ -12,5 +12,6 @@ mod mail;
 mod mail_server;
 mod mfa;
 mod telling;
+mod tenants;
 mod timers;
 mod world;

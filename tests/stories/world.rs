@@ -268,13 +268,18 @@ impl World {
     }
 
     /// Waits, for at most ten seconds, until something is there.
-    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+        self.until_within(Duration::from_secs(10), what, look).await
+    }
+
+    /// Waits until something is there.
+    pub async fn until_within<T>(&self, most: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         let begun = tokio::time::Instant::now();
         loop {
             if let Some(found) = look().await {
                 return found;
             }
-            assert!(begun.elapsed() < Duration::from_secs(10), "{what} did not come");
+            assert!(begun.elapsed() < most, "{what} did not come");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

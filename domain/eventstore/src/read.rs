@@ -141,23 +141,23 @@ impl Store {
         Ok(ids.into_iter().map(TenantId::from_uuid).collect())
     }
 
-    /// Every tenant, in the order they were made.
+    /// Every tenant whose deletion has not begun, in the order they were made.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
-        let ids = sqlx::query_scalar("select id from tenant order by created_at, id")
+        let ids = sqlx::query_scalar("select id from tenant where status <> 'purging' order by created_at, id")
             .fetch_all(self.pool())
             .await?;
         Ok(ids.into_iter().map(TenantId::from_uuid).collect())
     }
 
-    /// The tenant of a slug, as people type it when they sign in.
+    /// The tenant of a slug, as people type it when they sign in, until its deletion begins.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn find_tenant(&self, slug: &str) -> Result<Option<TenantId>, StoreError> {
-        let id = sqlx::query_scalar("select id from tenant where slug = $1 and status <> 'deleting'")
+        let id = sqlx::query_scalar("select id from tenant where slug = $1 and status <> 'purging'")
             .bind(slug)
             .fetch_optional(self.pool())
             .await?;

@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 
-use formats::TenantId;
-use model::Noun;
-use sqlx::PgPool;
-
 use crate::{
     Done, Envelope, ExecuteError, Store, StoreError, TenantTx,
-    append::{Verdict, append_batch, to_u64},
+    append::{Verdict, append_batch},
     encode,
     envelope::done,
 };
+use formats::TenantId;
+use model::Noun;
 
 /// A tenant to be made.
 #[derive(Debug, Clone)]
@@ -107,66 +105,6 @@ impl Store {
             other => Err(StoreError::unwritable(A::TYPE, format!("a new log answered {other:?}")).into()),
         }
     }
-}
-
-/// Whether a tenant may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TenantStatus {
-    /// It may.
-    Active,
-    /// Nobody signs in; agents go on enforcing what they have.
-    Suspended,
-    /// It is to be removed for good by [`purge_tenant`].
-    Deleting,
-}
-
-impl Store {
-    /// Marks a tenant in the routing table, where doors look before they know anything else of it. Returns whether there
-    /// is such a tenant.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn set_tenant_status(&self, tenant: TenantId, status: TenantStatus) -> Result<bool, StoreError> {
-        let status = match status {
-            TenantStatus::Active => "active",
-            TenantStatus::Suspended => "suspended",
-            TenantStatus::Deleting => "deleting",
-        };
-        let marked = sqlx::query("update tenant set status = $2 where id = $1")
-            .bind(tenant.uuid())
-            .bind(status)
-            .execute(self.pool())
-            .await?;
-        Ok(marked.rows_affected() > 0)
-    }
-}
-
-/// Why a tenant was not removed.
-#[derive(Debug, thiserror::Error)]
-pub enum PurgeError {
-    /// It is not marked [`TenantStatus::Deleting`], or there is none.
-    #[error("tenant {0} is not marked for deletion")]
-    NotMarked(TenantId),
-    /// The database failed; nothing was removed.
-    #[error("the tenant was not removed: {0}")]
-    Database(sqlx::Error),
-}
-
-/// Removes a tenant that was marked for it: every row of every table, its log and keys included. Needs a pool of the role
-/// `portcullis_purge`. Returns the number of rows.
-///
-/// # Errors
-/// [`PurgeError`]
-pub async fn purge_tenant(purge: &PgPool, tenant: TenantId) -> Result<u64, PurgeError> {
-    sqlx::query_scalar("select purge_tenant($1)")
-        .bind(tenant.uuid())
-        .fetch_one(purge)
-        .await
-        .map(to_u64)
-        .map_err(|error| match error.as_database_error().and_then(|e| e.code()) {
-            Some(code) if code == "PT409" => PurgeError::NotMarked(tenant),
-            _ => PurgeError::Database(error),
-        })
 }
 
 fn is_slug(text: &str) -> bool {

@@ -688,7 +688,7 @@ impl<'w> History<'w> {
                 at,
                 purge_at: at + Duration::from_secs(30 * 86_400),
             },
-            9 | 10 => TenantCommand::CancelTenantDeletion { reason },
+            9 | 10 => TenantCommand::CancelTenantDeletion { at, reason },
             11 => TenantCommand::ChangeKeySet {
                 version: 2 + self.chance.below(3),
                 purpose: "grant".into(),

@@ -24,6 +24,8 @@ pub struct Config {
     pub password_permits: usize,
     /// How long a caller waits to see its own write in the read models.
     pub settle_within: Duration,
+    /// The grace period between the request of a tenant's deletion and the deletion, a day at least.
+    pub deletion_grace: Duration,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             session_hours: 12,
             password_permits: 2,
             settle_within: Duration::from_secs(2),
+            deletion_grace: Duration::from_secs(30 * 24 * 60 * 60),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eventstore::{CreateTenantError, NewTenant as Routed};
+use eventstore::{CreateTenantError, NewTenant as Routed, Purge};
 use formats::{Purpose, TenantId, Timestamp, UserId};
 use model::{
     Role,
@@ -32,10 +32,12 @@ pub struct TenantRow {
     pub id: TenantId,
     /// What people type when they sign in.
     pub slug: String,
-    /// `active`, `suspended` or `deleting`.
+    /// `active`, `suspended`, `deleting` (until the grace period is over) or `purging` (there is no way back).
     pub status: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When its deletion may begin, where one was asked for.
+    pub purge_at: Option<Timestamp>,
 }
 
 /// A made tenant.
@@ -48,9 +50,6 @@ pub struct CreatedTenant {
     /// The last position.
     pub position: u64,
 }
-
-/// The least and the default grace period between the request of a deletion and the deletion.
-pub const DELETION_GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl App {
     /// Makes a tenant, its keys and its first owner. The input is checked before anything is written.
@@ -137,11 +136,12 @@ impl App {
     /// # Errors
     /// `ALREADY_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn suspend_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
+        let content = json!({ "reason": reason });
         self.tenant(
             caller,
             "suspendTenant",
+            &content,
             TenantCommand::SuspendTenant { reason },
-            "suspended",
         )
         .await
     }
@@ -151,36 +151,56 @@ impl App {
     /// # Errors
     /// `NOT_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn resume_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
+        let content = json!({ "reason": reason });
         let written = self
-            .tenant(caller, "resumeTenant", TenantCommand::ResumeTenant { reason }, "active")
+            .tenant(caller, "resumeTenant", &content, TenantCommand::ResumeTenant { reason })
             .await?;
-        // A notifier that found the tenant suspended still holds its claim: mails go out now, not when that is over.
-        projections::work::release(self.pool(), projections::work::MAIL, caller.tenant).await?;
+        self.release_mails(caller.tenant).await?;
         Ok(written)
     }
 
-    /// Has a tenant deleted, data and keys, at the end of the grace period. `confirm` is the tenant's slug, typed again.
+    /// Has a tenant deleted, data and keys, at the end of the grace period: this one, or the installation's. `confirm` is
+    /// the tenant's slug, typed again.
     ///
     /// # Errors
     /// `CONFIRMATION_NEEDED`, `DELETION_REQUESTED`, `BAD_INPUT` for a grace under a day, `NOT_FOUND`, `FORBIDDEN`.
-    pub async fn delete_tenant(&self, caller: &Caller, confirm: &str, grace: Duration) -> Outcome<Written> {
-        operator(caller)?;
-        let row = self
-            .list_tenants(caller)
-            .await?
-            .into_iter()
-            .find(|row| row.id == caller.tenant);
+    pub async fn delete_tenant(&self, caller: &Caller, confirm: &str, grace: Option<Duration>) -> Outcome<Written> {
+        let rows = self.list_tenants(caller).await?;
+        let row = rows.into_iter().find(|row| row.id == caller.tenant);
         let row = row.ok_or_else(|| Refusal::not_found("tenant"))?;
         if row.slug != confirm {
             let message = "repeat the tenant's slug in `confirm` to delete it";
             return Err(Refusal::new("CONFIRMATION_NEEDED", 422, message).on("confirm"));
         }
-        let at = self.ambient().now();
+        let (at, grace) = (self.ambient().now(), grace.unwrap_or(self.config.deletion_grace));
         let command = TenantCommand::RequestTenantDeletion {
             at,
             purge_at: at + grace,
         };
-        self.tenant(caller, "deleteTenant", command, "deleting").await
+        let content = json!({ "confirm": confirm, "grace": grace.as_secs() });
+        self.tenant(caller, "deleteTenant", &content, command).await
+    }
+
+    /// Calls a deletion off while the grace period lasts. The tenant is then as it was before.
+    ///
+    /// # Errors
+    /// `NO_DELETION_REQUESTED`, `DELETION_DUE`, `NOT_FOUND`, `FORBIDDEN`.
+    pub async fn cancel_tenant_deletion(&self, caller: &Caller, reason: String) -> Outcome<Written> {
+        let content = json!({ "reason": reason });
+        let at = self.ambient().now();
+        let command = TenantCommand::CancelTenantDeletion { at, reason };
+        let written = self.tenant(caller, "cancelTenantDeletion", &content, command).await?;
+        self.release_mails(caller.tenant).await?;
+        Ok(written)
+    }
+
+    /// Deletions that were begun, the latest first: how far they are, and what is gone.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` for anyone but operators.
+    pub async fn list_purges(&self, caller: &Caller) -> Outcome<Vec<Purge>> {
+        operator(caller)?;
+        Ok(eventstore::purges(self.pool()).await?)
     }
 
     /// Gives a tenant a new signing key; the old one stays in the key set until the overlap is over. Gives the new key's
@@ -203,15 +223,46 @@ impl App {
         Ok(kid)
     }
 
-    async fn tenant(&self, caller: &Caller, operation: &str, command: TenantCommand, status: &str) -> Outcome<Written> {
+    async fn tenant(
+        &self,
+        caller: &Caller,
+        operation: &str,
+        content: &serde_json::Value,
+        command: TenantCommand,
+    ) -> Outcome<Written> {
         operator(caller)?;
-        let content = json!({ "command": format!("{command:?}") });
+        if crate::auth::store::tenant_status(self.pool(), caller.tenant)
+            .await?
+            .as_deref()
+            == Some("purging")
+        {
+            let message = "the grace period is over: the tenant is being deleted";
+            return Err(Refusal::new("DELETION_DUE", 409, message));
+        }
         let written = self
-            .run::<Tenant>(caller, operation, caller.tenant.uuid(), &content, command)
-            .await?;
-        crate::auth::store::set_tenant_status(self.pool(), caller.tenant, status).await?;
-        self.guards.forget_tenant(caller.tenant);
-        Ok(written)
+            .run::<Tenant>(caller, operation, caller.tenant.uuid(), content, command)
+            .await;
+        // Also after a refusal: a process may have died between the event and the mark, and this is the same act again.
+        self.mark(caller.tenant).await?;
+        written
+    }
+
+    /// Has the routing table say what the log says.
+    async fn mark(&self, tenant: TenantId) -> Outcome<()> {
+        let mut tx = self.writing(tenant).await?;
+        crate::auth::store::lock_tenant(&mut tx).await?;
+        let state: Tenant = self.state(tenant, tenant.uuid()).await?;
+        if state.exists() {
+            crate::auth::store::mark_tenant(&mut tx, state.status(), state.purge_at()).await?;
+        }
+        tx.commit().await?;
+        self.guards.forget_tenant(tenant);
+        Ok(())
+    }
+
+    /// A notifier that found the tenant suspended still holds its claim: mails go out now, not when that is over.
+    async fn release_mails(&self, tenant: TenantId) -> Outcome<()> {
+        Ok(projections::work::release(self.pool(), projections::work::MAIL, tenant).await?)
     }
 }
 

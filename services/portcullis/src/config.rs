@@ -74,6 +74,11 @@ pub struct Config {
     pub database_url: Option<Hidden>,
     /// Connections to the database, 4 to 500.
     pub database_connections: u32,
+    /// `postgres://portcullis_purge@host/database`: the role that removes deleted tenants. For `tenant purge` alone; the
+    /// server never needs it.
+    pub purge_database_url: Option<Hidden>,
+    /// Days between the request of a tenant's deletion and the deletion, 1 to 365.
+    pub deletion_grace_days: u32,
     /// The master key: 32 bytes as 64 lower-case hexadecimal digits.
     pub master_key: Option<Hidden>,
     /// A file with the master key, readable by its owner only.
@@ -110,6 +115,8 @@ impl Default for Config {
             roles: Role::ALL.into(),
             database_url: None,
             database_connections: 24,
+            purge_database_url: None,
+            deletion_grace_days: 30,
             master_key: None,
             master_key_file: None,
             older_master_keys: Vec::new(),
@@ -163,14 +170,22 @@ impl Config {
         if !(4..=500).contains(&self.database_connections) {
             bail!("settings: database_connections has to be 4 to 500");
         }
+        if !(1..=365).contains(&self.deletion_grace_days) {
+            bail!("settings: deletion_grace_days has to be 1 to 365");
+        }
         if self.roles.is_empty() {
             bail!("settings: roles must not be empty");
         }
-        if let Some(url) = &self.database_url
-            && !url.expose().starts_with("postgres://")
-            && !url.expose().starts_with("postgresql://")
-        {
-            bail!("settings: database_url has to begin with postgres://");
+        for (name, url) in [
+            ("database_url", &self.database_url),
+            ("purge_database_url", &self.purge_database_url),
+        ] {
+            if let Some(url) = url
+                && !url.expose().starts_with("postgres://")
+                && !url.expose().starts_with("postgresql://")
+            {
+                bail!("settings: {name} has to begin with postgres://");
+            }
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             bail!("settings: tls_cert and tls_key belong together");

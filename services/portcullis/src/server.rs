@@ -88,6 +88,7 @@ pub async fn parts(
     let settings = commands::Config {
         public_url: config.public_url.clone(),
         session_hours: config.session_hours,
+        deletion_grace: Duration::from_secs(u64::from(config.deletion_grace_days) * 24 * 60 * 60),
         ..commands::Config::default()
     };
     Ok(Parts {

@@ -4,6 +4,7 @@
 //! taken over. Nothing here knows HTTP. Start reading at [`scheduler`].
 
 pub mod mail;
+pub mod purge;
 pub mod reactor;
 pub mod scheduler;
 

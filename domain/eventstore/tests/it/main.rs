@@ -22,6 +22,7 @@ mod member;
 mod people;
 mod positions;
 mod proxy;
+mod purge;
 mod schema;
 mod snapshots;
 mod upcast;

@@ -36,6 +36,22 @@ impl Tenant {
         self.suspended || self.purge_at.is_some()
     }
 
+    /// The word in the routing table, where doors look before they know anything else of it.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
+        match (self.purge_at, self.suspended) {
+            (Some(_), _) => "deleting",
+            (None, true) => "suspended",
+            (None, false) => "active",
+        }
+    }
+
+    /// When its deletion may begin, where one was asked for.
+    #[must_use]
+    pub const fn purge_at(&self) -> Option<Timestamp> {
+        self.purge_at
+    }
+
     /// The epoch of its log, from 1.
     #[must_use]
     pub const fn epoch(&self) -> u32 {
@@ -131,13 +147,14 @@ impl Noun for Tenant {
                 None if purge_at < at + GRACE => return Err(TenantError::GraceTooShort),
                 None => TenantDeletionRequested { purge_at }.into(),
             },
-            C::CancelTenantDeletion { .. } if self.purge_at.is_none() => {
-                return Err(TenantError::NoDeletionRequested);
-            }
-            C::CancelTenantDeletion { reason } => TenantDeletionCancelled {
-                reason: words(&reason)?,
-            }
-            .into(),
+            C::CancelTenantDeletion { at, reason } => match self.purge_at {
+                None => return Err(TenantError::NoDeletionRequested),
+                Some(purge_at) if at >= purge_at => return Err(TenantError::DeletionDue { purge_at }),
+                Some(_) => TenantDeletionCancelled {
+                    reason: words(&reason)?,
+                }
+                .into(),
+            },
             C::ChangeSettings { settings } if *settings == self.settings => return Ok(Vec::new()),
             C::ChangeSettings { settings } => {
                 check_settings(&settings)?;

@@ -65,8 +65,8 @@ pub enum TenantCommand {
     ResumeTenant { reason: String },
     /// Delete it after a grace period.
     RequestTenantDeletion { at: Timestamp, purge_at: Timestamp },
-    /// Call the deletion off.
-    CancelTenantDeletion { reason: String },
+    /// Call the deletion off, before its moment has come.
+    CancelTenantDeletion { at: Timestamp, reason: String },
     /// Replace the settings.
     ChangeSettings { settings: Box<Settings> },
     /// Note a new version of the key set.

@@ -28,6 +28,12 @@ pub enum TenantError {
     /// Its deletion is not under way.
     #[error("no deletion of this tenant is under way")]
     NoDeletionRequested,
+    /// The grace period is over.
+    #[error("the grace period was over at {purge_at}: the tenant is being deleted")]
+    DeletionDue {
+        /// When it was over.
+        purge_at: Timestamp,
+    },
     /// The grace period is too short.
     #[error("purgeAt has to lie at least a day ahead")]
     GraceTooShort,
@@ -76,6 +82,7 @@ impl Coded for TenantError {
             Self::NotSuspended => "NOT_SUSPENDED",
             Self::DeletionRequested { .. } => "DELETION_REQUESTED",
             Self::NoDeletionRequested => "NO_DELETION_REQUESTED",
+            Self::DeletionDue { .. } => "DELETION_DUE",
             Self::Version { .. } => "STALE_VERSION",
             Self::GraceTooShort | Self::Text { .. } | Self::OutOfRange { .. } | Self::Baseline { .. } => "BAD_INPUT",
         }

@@ -56,6 +56,10 @@ fn a_deletion_has_a_grace_of_a_day_at_least_and_can_be_called_off() {
     let at = Timestamp::from_millis(0);
     let day = Duration::from_secs(24 * 3600);
     let request = |purge_at| TenantCommand::RequestTenantDeletion { at, purge_at };
+    let cancel = |at| TenantCommand::CancelTenantDeletion {
+        at,
+        reason: "mistake".into(),
+    };
     given()
         .when(request(at + day - Duration::from_millis(1)))
         .then_expect_error(TenantError::GraceTooShort);
@@ -64,15 +68,37 @@ fn a_deletion_has_a_grace_of_a_day_at_least_and_can_be_called_off() {
         .then_expect_events(vec![TenantDeletionRequested { purge_at: at + day }.into()]);
     given()
         .and(vec![TenantDeletionRequested { purge_at: at + day }.into()])
-        .when(TenantCommand::CancelTenantDeletion {
-            reason: "mistake".into(),
-        })
+        .when(cancel(at + day - Duration::from_millis(1)))
         .then_expect_events(vec![
             TenantDeletionCancelled {
                 reason: "mistake".into(),
             }
             .into(),
         ]);
+    given()
+        .and(vec![TenantDeletionRequested { purge_at: at + day }.into()])
+        .when(cancel(at + day))
+        .then_expect_error(TenantError::DeletionDue { purge_at: at + day });
+    given()
+        .when(cancel(at))
+        .then_expect_error(TenantError::NoDeletionRequested);
+}
+
+#[test]
+fn a_deletion_that_was_called_off_leaves_a_suspended_tenant_suspended() {
+    let (at, mut tenant) = (Timestamp::from_millis(0), Tenant::default());
+    let events: [(TenantEvent, &str); 6] = [
+        (TenantSuspended { reason: String::new() }.into(), "suspended"),
+        (TenantDeletionRequested { purge_at: at }.into(), "deleting"),
+        (TenantDeletionCancelled { reason: String::new() }.into(), "suspended"),
+        (TenantDeletionRequested { purge_at: at }.into(), "deleting"),
+        (TenantResumed { reason: String::new() }.into(), "deleting"),
+        (TenantDeletionCancelled { reason: String::new() }.into(), "active"),
+    ];
+    for (event, status) in events {
+        cqrs_es::Aggregate::apply(&mut tenant, event);
+        assert_eq!(tenant.status(), status);
+    }
 }
 
 #[test]

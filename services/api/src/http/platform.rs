@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{extract::State, http::StatusCode};
-use commands::{Caller, DELETION_GRACE, NewTenant, NewUser, TenantRow};
+use commands::{Caller, NewTenant, NewUser, Purge, TenantRow};
 use formats::{TenantId, Timestamp};
 use model::Role;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,28 @@ pub(super) fn door() -> Door {
             )
             .takes(Shape::Json("DeleteTenant"))
             .answers(202, "The tenant, until then", Shape::Json("Tenant"))
-            .refuses(409, "CONFIRMATION_NEEDED, DELETION_REQUESTED"),
+            .refuses(409, "DELETION_REQUESTED")
+            .refuses(422, "CONFIRMATION_NEEDED"),
+        )
+        .post(
+            "/platform/v1/tenants/{id}/cancel-deletion",
+            cancel_deletion,
+            op(
+                "cancelTenantDeletion",
+                "Call a deletion off while its grace period lasts",
+            )
+            .takes(Shape::Json("Reason"))
+            .answers(200, "The tenant", Shape::Json("Tenant"))
+            .refuses(409, "NO_DELETION_REQUESTED, DELETION_DUE"),
+        )
+        .get(
+            "/platform/v1/purges",
+            purges,
+            op(
+                "listPurges",
+                "Deletions that were begun, the latest first: how far they are",
+            )
+            .answers(200, "Deletions", Shape::Json("Purges")),
         )
 }
 
@@ -70,9 +91,11 @@ pub(super) fn door() -> Door {
 struct TenantView {
     id: TenantId,
     slug: String,
-    /// `active`, `suspended` or `deleting`.
+    /// `active`, `suspended`, `deleting` or `purging`.
     status: String,
     created_at: Timestamp,
+    /// When its deletion may begin, where one was asked for.
+    purge_at: Option<Timestamp>,
 }
 
 impl std::convert::From<TenantRow> for TenantView {
@@ -82,6 +105,7 @@ impl std::convert::From<TenantRow> for TenantView {
             slug: row.slug,
             status: row.status,
             created_at: row.created_at,
+            purge_at: row.purge_at,
         }
     }
 }
@@ -212,7 +236,52 @@ async fn delete(
 ) -> Answer<(StatusCode, Json<TenantView>)> {
     find(&state, &caller, id).await?;
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-    let grace = body.grace_days.map_or(DELETION_GRACE, days);
+    let grace = body.grace_days.map(days);
     state.app.delete_tenant(&on(&caller, id), &body.confirm, grace).await?;
     Ok((StatusCode::ACCEPTED, Json(find(&state, &caller, id).await?)))
+}
+
+async fn cancel_deletion(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Params(id): Params<TenantId>,
+    Json(body): Json<ReasonBody>,
+) -> Answer<Json<TenantView>> {
+    find(&state, &caller, id).await?;
+    state.app.cancel_tenant_deletion(&on(&caller, id), body.reason).await?;
+    find(&state, &caller, id).await.map(Json)
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PurgeView {
+    id: TenantId,
+    /// What it was called; the slug may be another tenant's by now.
+    slug: String,
+    began_at: Timestamp,
+    rows_removed: u64,
+    finished_at: Option<Timestamp>,
+}
+
+impl std::convert::From<Purge> for PurgeView {
+    fn from(purge: Purge) -> Self {
+        Self {
+            id: purge.tenant,
+            slug: purge.slug,
+            began_at: purge.began_at,
+            rows_removed: purge.rows_removed,
+            finished_at: purge.finished_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PurgeViews {
+    purges: Vec<PurgeView>,
+}
+
+async fn purges(State(state): State<ApiState>, Operator(caller): Operator) -> Answer<Json<PurgeViews>> {
+    let purges = state.app.list_purges(&caller).await?;
+    let purges = purges.into_iter().map(PurgeView::from).collect();
+    Ok(Json(PurgeViews { purges }))
 }

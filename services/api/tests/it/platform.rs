@@ -1,5 +1,7 @@
 //! What operators do.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::json;
 
@@ -51,6 +53,57 @@ async fn an_operator_makes_closes_opens_and_deletes_a_tenant() {
         .post(&delete, &world.operator, &json!({ "confirm": "acme", "graceDays": 30 }))
         .await;
     assert_eq!(sure.status.as_u16(), 202, "{}", sure.text());
+    assert_eq!(
+        (sure.json()["status"].as_str(), sure.json()["purgeAt"].is_string()),
+        (Some("deleting"), true)
+    );
+    world.sign_in("owner", None).await.expect(403);
+    let again = json!({ "confirm": "acme", "graceDays": 1 });
+    let twice = world.post(&delete, &world.operator, &again).await.expect(409);
+    assert_eq!(twice.code(), "DELETION_REQUESTED");
+
+    let cancel = format!("{path}/cancel-deletion");
+    let stays = world
+        .post(&cancel, &world.operator, &json!({ "reason": "a mistake" }))
+        .await;
+    let stays = stays.expect(200).json();
+    assert_eq!(
+        (stays["status"].as_str(), stays["purgeAt"].is_null()),
+        (Some("active"), true)
+    );
+    browser.get("/auth/session").await.expect(200);
+
+    let hasty = json!({ "confirm": "acme", "graceDays": 0 });
+    assert_eq!(
+        world.post(&delete, &world.operator, &hasty).await.expect(422).code(),
+        "BAD_INPUT"
+    );
+    world.post(&delete, &world.operator, &again).await.expect(202);
+    world.clock.advance(Duration::from_secs(24 * 60 * 60));
+    let late = world.post(&cancel, &world.operator, &json!({ "reason": "" })).await;
+    assert_eq!(late.expect(409).code(), "DELETION_DUE");
+    let none = world.get("/platform/v1/purges", &world.operator).await.expect(200);
+    assert_eq!(none.json()["purges"], json!([]), "the server itself removes nothing");
+}
+
+/// A process died between the event and the mark that doors look at: the same act again mends the mark.
+#[tokio::test]
+async fn an_act_that_was_noted_but_not_carried_out_is_carried_out_when_it_is_asked_for_again() {
+    let world = World::new().await;
+    let operator = commands::Caller {
+        principal: commands::Principal::Operator { name: "ops".to_owned() },
+        ..world.system()
+    };
+    world.app.suspend_tenant(&operator, String::new()).await.unwrap();
+    sqlx::query("update tenant set status = 'active' where id = $1")
+        .bind(world.tenant.uuid())
+        .execute(world.app.pool())
+        .await
+        .unwrap();
+    world.sign_in("owner", None).await.expect(200);
+    let again = world.app.suspend_tenant(&operator, String::new()).await.unwrap_err();
+    assert_eq!(again.code, "ALREADY_SUSPENDED");
+    world.sign_in("owner", None).await.expect(403);
 }
 
 #[tokio::test]

@@ -40,17 +40,28 @@ pub(crate) async fn tenant_status(pool: &PgPool, tenant: TenantId) -> Sql<Option
         .await
 }
 
-pub(crate) async fn set_tenant_status(pool: &PgPool, tenant: TenantId, status: &str) -> Sql<()> {
-    sqlx::query("update tenant set status = $2 where id = $1")
-        .bind(tenant.uuid())
+/// Locks a tenant's row in the routing table, so that whoever marks it comes one after the other.
+pub(crate) async fn lock_tenant(tx: &mut TenantTx) -> Sql<()> {
+    sqlx::query("select from tenant where id = $1 for update")
+        .bind(tx.tenant().uuid())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Marks a tenant for the doors, unless its deletion has begun.
+pub(crate) async fn mark_tenant(tx: &mut TenantTx, status: &str, purge_at: Option<Timestamp>) -> Sql<()> {
+    sqlx::query("update tenant set status = $2, purge_at = $3 where id = $1 and status <> 'purging'")
+        .bind(tx.tenant().uuid())
         .bind(status)
-        .execute(pool)
+        .bind(purge_at.map(Timestamp::to_datetime))
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
 pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
-    let rows = sqlx::query("select id, slug, status, created_at from tenant order by slug limit 10000")
+    let rows = sqlx::query("select id, slug, status, created_at, purge_at from tenant order by slug limit 10000")
         .fetch_all(pool)
         .await?;
     rows.iter()
@@ -60,6 +71,7 @@ pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
                 slug: row.try_get("slug")?,
                 status: row.try_get("status")?,
                 created_at: at(row, "created_at")?,
+                purge_at: maybe_at(row, "purge_at")?,
             })
         })
         .collect()

@@ -1,16 +1,21 @@
-//! `tenant create|list|suspend|resume|delete`.
+//! `tenant create|list|suspend|resume|delete|cancel-deletion|purge`.
 
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Subcommand;
 use commands::{App, Caller, NewTenant, NewUser, Origin, Principal, Refusal};
-use formats::TenantId;
+use eventstore::{Purge, PurgeStep};
+use formats::{Ambient, TenantId};
 use model::Role;
 use serde_json::{Map, json};
 
 use super::{Globals, say, serve::connected};
-use crate::server::Keeps;
+use crate::{
+    config::Config,
+    server::{self, Keeps},
+    telemetry,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
@@ -49,15 +54,37 @@ pub(super) enum TenantCommand {
         reason: String,
     },
     /// Have a tenant deleted, data and keys, at the end of a grace period.
+    #[command(after_help = "Example:\n  portcullis tenant delete acme --confirm acme --grace-days 7")]
     Delete {
         /// Its slug.
         slug: String,
         /// The slug again, to confirm.
         #[arg(long)]
         confirm: String,
-        /// The grace period in days, 1 or more.
-        #[arg(long, default_value_t = 30)]
-        grace_days: u64,
+        /// The grace period in days, 1 or more; the setting `deletion_grace_days` unless given.
+        #[arg(long)]
+        grace_days: Option<u32>,
+    },
+    /// Call a deletion off, while its grace period lasts.
+    CancelDeletion {
+        /// Its slug.
+        slug: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Remove every tenant whose grace period is over, for good, with the role of `purge_database_url`. It may be stopped
+    /// at any time and goes on from there.
+    #[command(
+        after_help = "Example:\n  PORTCULLIS_PURGE_DATABASE_URL=postgres://portcullis_purge@db/portcullis portcullis tenant purge"
+    )]
+    Purge {
+        /// Go on until stopped, looking every half minute.
+        #[arg(long)]
+        watch: bool,
+        /// Only show which deletions were begun and how far they are.
+        #[arg(long, conflicts_with = "watch")]
+        status: bool,
     },
 }
 
@@ -87,9 +114,13 @@ pub(super) async fn find(app: &App, slug: &str) -> anyhow::Result<TenantId> {
 
 pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Result<ExitCode> {
     let config = globals.settings(&Map::new())?;
+    if let TenantCommand::Purge { watch, status } = command {
+        return purge(globals, &config, watch, status).await;
+    }
     let parts = connected(&config, Keeps::Nothing).await?;
     let app = &parts.app;
     match command {
+        TenantCommand::Purge { .. } => {}
         TenantCommand::Create {
             slug,
             name,
@@ -133,13 +164,14 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
             if globals.json {
                 let rows: Vec<_> = rows
                     .iter()
-                    .map(|row| json!({ "id": row.id, "slug": row.slug, "status": row.status, "createdAt": row.created_at }))
+                    .map(|row| json!({ "id": row.id, "slug": row.slug, "status": row.status, "createdAt": row.created_at, "purgeAt": row.purge_at }))
                     .collect();
                 say(json!(rows));
             } else {
                 for row in rows {
+                    let until = row.purge_at.map(|at| format!("  until {at}")).unwrap_or_default();
                     say(format!(
-                        "{:<40} {:<10} {}  {}",
+                        "{:<40} {:<10} {}  {}{until}",
                         row.slug, row.status, row.created_at, row.id
                     ));
                 }
@@ -161,12 +193,61 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
             grace_days,
         } => {
             let caller = operator(app, find(app, &slug).await?);
-            let grace = Duration::from_secs(grace_days.saturating_mul(24 * 3600));
+            let grace = grace_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
             app.delete_tenant(&caller, &confirm, grace).await.map_err(refused)?;
-            say(format!(
-                "tenant {slug} is closed, and will be deleted in {grace_days} days"
-            ));
+            let days = grace_days.unwrap_or(config.deletion_grace_days);
+            say(format!("tenant {slug} is closed, and will be deleted in {days} days"));
+        }
+        TenantCommand::CancelDeletion { slug, reason } => {
+            let caller = operator(app, find(app, &slug).await?);
+            app.cancel_tenant_deletion(&caller, reason).await.map_err(refused)?;
+            say(format!("tenant {slug} stays"));
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Needs nothing of the server but the address of its database for another role.
+async fn purge(globals: &Globals, config: &Config, watch: bool, status: bool) -> anyhow::Result<ExitCode> {
+    let url = config.purge_database_url.as_ref().context(
+        "settings: purge_database_url is missing; it names the database for the role portcullis_purge, which `migrate` makes",
+    )?;
+    let pool = eventstore::connect(url.expose(), 2).await?;
+    let ambient = Ambient::system();
+    if status {
+        for purge in eventstore::purges(&pool).await? {
+            let Purge {
+                tenant,
+                slug,
+                began_at,
+                rows_removed,
+                finished_at,
+            } = purge;
+            if globals.json {
+                say(
+                    json!({ "id": tenant, "slug": slug, "beganAt": began_at, "rowsRemoved": rows_removed,
+                    "finishedAt": finished_at }),
+                );
+            } else {
+                let end = finished_at.map_or_else(|| "under way".to_owned(), |at| format!("finished {at}"));
+                say(format!(
+                    "{slug:<40} {tenant}  begun {began_at}  {rows_removed} rows  {end}"
+                ));
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stop = server::stop_at_signals()?;
+    if watch {
+        let _telemetry = telemetry::begin(&config.log, config.log_json, config.otlp_url.as_deref())?;
+        worker::purge::run(pool, ambient, stop).await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut tell = |tenant: TenantId, step: &PurgeStep| match step {
+        PurgeStep::Removed { table, rows } => say(format!("{tenant}  {table}: {rows} rows")),
+        PurgeStep::Finished => say(format!("{tenant}  nothing is left")),
+    };
+    let tenants = worker::purge::sweep(&pool, &ambient, &stop, &mut tell).await?;
+    say(format!("{tenants} tenants were due"));
     Ok(ExitCode::SUCCESS)
 }

@@ -237,6 +237,11 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
         server::Keeps::ReadModels,
     )
     .await?;
+    // In earnest this is a process of its own: the server has no right to remove a tenant.
+    let purge = eventstore::connect(&postgres.url("portcullis", "portcullis_purge"), 1)
+        .await
+        .context("purge role")?;
+    tokio::spawn(worker::purge::run(purge, ambient.clone(), stop.clone()));
     let entrance = Arc::new(OnceLock::<Ready>::new());
     let mut serving = {
         let (config, parts, stop, extra) = (
