@@ -6,6 +6,7 @@
 //! ```
 //!
 //! Only what `expect` names is compared. Fields left out of a policy have the document's defaults; `status` is `enforce`.
+//! Policies that cannot be compiled deny, and `actual` says why.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::action::Action;
-use crate::decision::Decision;
+use crate::decision::{Decision, Outcome};
 use crate::document::{Baseline, Collection, PolicyDocument};
-use crate::index::Index;
+use crate::index::{CompileError, Index};
 use crate::snapshot::{Snapshot, SnapshotCollection, SnapshotPolicy};
 
 /// How a file of cases came out.
@@ -165,12 +166,12 @@ fn judge(value: Value) -> Result<(bool, Value), String> {
             EXPECTABLE.join(", ")
         ));
     }
-    let index = Index::compile(&snapshot(case.policies, case.collections, case.baseline)).map_err(|e| e.to_string())?;
-    let actual = summary(&index.decide(&case.action));
-    let actual: Map<String, Value> = actual
-        .into_iter()
-        .filter(|(field, _)| always_shown(field) || case.expect.contains_key(field))
-        .collect();
+    let mut actual = match Index::compile(&snapshot(case.policies, case.collections, case.baseline)) {
+        Ok(index) => summary(&index.decide(&case.action)),
+        // What cannot be evaluated denies, and says so.
+        Err(error) => unread(&error),
+    };
+    actual.retain(|field, _| always_shown(field) || case.expect.contains_key(field));
     let passed = case
         .expect
         .iter()
@@ -179,7 +180,22 @@ fn judge(value: Value) -> Result<(bool, Value), String> {
 }
 
 fn always_shown(field: &str) -> bool {
-    matches!(field, "outcome" | "steps" | "matched" | "wouldHave")
+    matches!(field, "outcome" | "steps" | "matched" | "wouldHave" | "error")
+}
+
+/// The answer where the policies cannot be compiled.
+fn unread(error: &CompileError) -> Map<String, Value> {
+    let denied = json!({
+        "outcome": Outcome::Denied,
+        "steps": [],
+        "matched": [],
+        "wouldHave": null,
+        "error": error.to_string(),
+    });
+    match denied {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
 }
 
 fn snapshot(policies: Vec<PolicyDocument>, collections: BTreeMap<String, Collection>, baseline: Baseline) -> Snapshot {

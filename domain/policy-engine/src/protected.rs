@@ -10,7 +10,7 @@ use crate::path::canonical;
 use crate::pattern::{Values, Variable, usable};
 
 /// Goes up with every change of the list.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +19,15 @@ pub enum Protected {
     File(&'static str),
     /// Everything under this directory.
     Tree(&'static str),
+    /// Everything under the first directory but what is under the second, which users may write to.
+    TreeBut(&'static str, &'static str),
     /// The files right in this directory that end so; not those of its subdirectories, some of which users may write to.
     Suffix(&'static str, &'static str),
     /// The files anywhere under this directory whose name holds this text.
     Named(&'static str, &'static str),
 }
 
-use Protected::{File, Named, Suffix, Tree};
+use Protected::{File, Named, Suffix, Tree, TreeBut};
 
 /// The directories and files of the agent itself.
 const WINDOWS: &[Protected] = &[
@@ -71,6 +73,7 @@ const LINUX: &[Protected] = &[
     File("/usr/bin/rpm"),
     File("/usr/bin/dnf"),
     File("/usr/bin/dnf5"),
+    File("/usr/bin/dnf-3"),
     File("/usr/bin/microdnf"),
     File("/usr/bin/yum"),
     File("/usr/bin/zypper"),
@@ -97,7 +100,8 @@ const LINUX_FILES: &[Protected] = &[
 ];
 
 const MACOS: &[Protected] = &[
-    Tree("/System"),
+    // The data volume is mounted below, with everybody's home on it.
+    TreeBut("/System", "/System/Volumes/Data"),
     File("/sbin/launchd"),
     Tree("/usr/libexec"),
     File("/usr/bin/login"),
@@ -138,6 +142,11 @@ pub(crate) fn find(os: Os, action_type: ActionType, path: &str, values: &dyn Val
     list(os, action_type).find(|line| match *line {
         File(file) => fill(os, file, values).is_some_and(|file| file == path),
         Tree(directory) => below(os, directory, path, values, separator).is_some(),
+        TreeBut(directory, open) => {
+            below(os, directory, path, values, separator).is_some()
+                && path != open
+                && below(os, open, path, values, separator).is_none()
+        }
         Suffix(directory, suffix) => below(os, directory, path, values, separator)
             .is_some_and(|name| !name.contains(separator) && name.ends_with(suffix)),
         Named(directory, part) => below(os, directory, path, values, separator).is_some_and(|rest| {

@@ -275,6 +275,9 @@ fn is_protected(action: &Action, subject: &str) -> bool {
         Some(match line {
             protected::Protected::File(file) => canonical(&substitute(file, action)?, As::Path, os) == path,
             protected::Protected::Tree(directory) => under(directory).is_some(),
+            protected::Protected::TreeBut(directory, open) => {
+                under(directory).is_some() && path != canonical(open, As::Path, os) && under(open).is_none()
+            }
             protected::Protected::Suffix(directory, suffix) => {
                 under(directory).is_some_and(|rest| rest.ends_with(suffix) && !rest.contains(separator))
             }
