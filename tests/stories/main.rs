@@ -11,6 +11,7 @@ mod links;
 mod mail;
 mod mail_server;
 mod mfa;
+mod policy_files;
 mod telling;
 mod tenants;
 mod timers;

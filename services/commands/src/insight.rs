@@ -248,7 +248,7 @@ impl App {
     }
 
     /// Why an action would be decided as it would, on a group's present snapshot (the widest group where none is
-    /// named), with a draft where one is given.
+    /// named, all policies where there is no group), with a draft where one is given.
     ///
     /// # Errors
     /// `NOT_FOUND` for an unknown group, `POLICY_REFUSED` for a bad draft, `FORBIDDEN`.
@@ -270,12 +270,14 @@ impl App {
             Some(group) => groups.iter().find(|known| known.id == group),
             None => groups.iter().max_by_key(|known| known.endpoints),
         };
-        let group = found
-            .ok_or_else(|| Refusal::not_found("deployment group").on("deploymentGroupId"))?
-            .id;
-        let (mut snapshot, version) = offered(&mut tx, group).await?;
+        let (mut snapshot, version) = match (found.map(|known| known.id), group) {
+            (Some(group), _) => offered(&mut tx, group).await.map(|(s, version)| (s, Some(version)))?,
+            (None, Some(_)) => return Err(Refusal::not_found("deployment group").on("deploymentGroupId")),
+            // No group yet: what each would get.
+            (None, None) => (self.whole(&mut tx).await?, None),
+        };
         drop(tx);
-        let version = draft.is_none().then_some(version);
+        let version = version.filter(|_| draft.is_none());
         if let Some(draft) = draft {
             draft.place(&mut snapshot);
         }

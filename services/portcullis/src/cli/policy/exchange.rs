@@ -1,19 +1,15 @@
 //! Policies between files and a tenant.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use commands::{App, Caller, Origin, Principal};
 use formats::PolicyId;
 use model::tenant::Tenant;
-use policy_engine::{Action, PolicyDocument, import::Bundle, validate};
+use policy_engine::{Action, PolicyDocument, import::Bundle};
 use projections::{Page, policies::PolicyFilter};
 use serde_json::{Map, json};
 
-use super::files::{read, shown};
 use crate::{
     cli::{
         Globals, say,
@@ -32,7 +28,7 @@ fn owner(app: &App, tenant: formats::TenantId) -> Caller {
     }
 }
 
-async fn tenant_of(globals: &Globals, slug: &str) -> anyhow::Result<(App, Caller)> {
+pub(super) async fn tenant_of(globals: &Globals, slug: &str) -> anyhow::Result<(App, Caller)> {
     let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
     let tenant = find(&parts.app, slug).await?;
     // What was written a moment ago belongs to it too.
@@ -43,7 +39,7 @@ async fn tenant_of(globals: &Globals, slug: &str) -> anyhow::Result<(App, Caller
 }
 
 /// A tenant's policies in the order of their names.
-async fn policies(app: &App, caller: &Caller) -> anyhow::Result<Vec<(PolicyId, PolicyDocument)>> {
+pub(super) async fn policies(app: &App, caller: &Caller) -> anyhow::Result<Vec<(PolicyId, PolicyDocument)>> {
     let mut all = Vec::new();
     let mut page = Page::first(200);
     loop {
@@ -98,130 +94,21 @@ pub(super) async fn lint(globals: &Globals, slug: &str) -> anyhow::Result<ExitCo
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-pub(super) async fn import(
-    globals: &Globals,
-    files: &[PathBuf],
-    slug: &str,
-    dry_run: bool,
-    partial: bool,
-) -> anyhow::Result<ExitCode> {
-    let (app, caller) = tenant_of(globals, slug).await?;
-    let mut tx = app.reading(caller.tenant).await.map_err(refused)?;
-    let mut collections = projections::collections::lookup(&mut tx).await?;
-    drop(tx);
-    let found = read(files, &|name| collections.contains_key(name))?;
-    let mut refusals: Vec<String> = found.refused.iter().map(shown).collect();
-    for (name, collection) in &found.collections {
-        refusals.extend(
-            validate::collection(name, collection)
-                .iter()
-                .map(|p| format!("collection {name}: {p}")),
-        );
-    }
-    let fresh: Vec<_> = found
-        .collections
-        .iter()
-        .filter(|(name, _)| !collections.contains_key(*name))
-        .map(|(n, c)| (n.clone(), c.clone()))
-        .collect();
-    collections.extend(found.collections.clone());
-    refusals.extend(
-        validate::baseline(&found.baseline)
-            .iter()
-            .map(|p| format!("baseline: {p}")),
-    );
-    let known: Vec<String> = policies(&app, &caller)
-        .await?
-        .into_iter()
-        .map(|(_, d)| d.name.to_lowercase())
-        .collect();
-    let mut good: Vec<&PolicyDocument> = Vec::new();
-    for document in &found.policies {
-        let mut problems: Vec<String> = validate::policy(document, &collections)
-            .iter()
-            .map(|p| format!("{}: {p}", document.name))
-            .collect();
-        let folded = document.name.to_lowercase();
-        if known.contains(&folded) || good.iter().any(|other| other.name.to_lowercase() == folded) {
-            problems.push(format!("{}: name: another policy has this name", document.name));
-        }
-        if problems.is_empty() {
-            good.push(document);
-        }
-        refusals.extend(problems);
-    }
-    let mut imported = 0;
-    let goes_on = !dry_run && (refusals.is_empty() || partial);
-    if goes_on {
-        for (name, collection) in fresh {
-            let made = app
-                .create_collection(&caller, collection.kind, name, collection.members)
-                .await
-                .map_err(refused)?;
-            app.settled(caller.tenant, made.position).await;
-        }
-        if found.baseline != policy_engine::Baseline::default() {
-            let (state, _) = app.store.load::<Tenant>(caller.tenant, caller.tenant.uuid()).await?;
-            let mut settings = state.settings().clone();
-            settings.baseline = found.baseline.clone();
-            app.change_settings(&caller, settings).await.map_err(refused)?;
-        }
-        for document in &good {
-            match app
-                .create_policy(&caller, (*document).clone(), "Imported".to_owned())
-                .await
-            {
-                Ok(_) => imported += 1,
-                Err(refusal) => refusals.push(format!("{}: {}", document.name, refusal.message)),
-            }
-        }
-    }
-    if globals.json {
-        say(
-            json!({ "imported": imported, "good": good.len(), "dryRun": dry_run, "refused": refusals, "notes": found.notes,
-            "approvalRules": found.rules }),
-        );
-    } else {
-        for note in &found.notes {
-            say(format!("note     {}", shown(note)));
-        }
-        for rule in &found.rules {
-            say(format!(
-                "note     {}: approvers inside a policy; make an approval rule of this name",
-                rule.name
-            ));
-        }
-        for refusal in &refusals {
-            say(format!("refused  {refusal}"));
-        }
-        let would = if dry_run { "would be imported" } else { "imported" };
-        let count = if dry_run { good.len() } else { imported };
-        say(format!(
-            "{count} of {} policies {would}, {} refusals",
-            found.policies.len(),
-            refusals.len()
-        ));
-        if !dry_run && !goes_on {
-            say("nothing was imported; --partial imports what is good");
-        }
-    }
-    Ok(if refusals.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
 pub(super) async fn export(globals: &Globals, slug: &str, out: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (app, caller) = tenant_of(globals, slug).await?;
-    let documents = policies(&app, &caller)
+    let mut documents: Vec<_> = policies(&app, &caller)
         .await?
         .into_iter()
         .map(|(_, document)| document)
         .collect();
     let mut tx = app.reading(caller.tenant).await.map_err(refused)?;
-    let collections = projections::collections::all(&mut tx)
-        .await?
+    let rows = projections::collections::all(&mut tx).await?;
+    let names = rows
+        .iter()
+        .map(|row| (format!("collection:{}", row.id), format!("collection:{}", row.name)))
+        .collect();
+    documents.iter_mut().for_each(|document| by_name(document, &names));
+    let collections = rows
         .into_iter()
         .map(|row| (row.name.clone(), row.collection()))
         .collect();
@@ -241,6 +128,16 @@ pub(super) async fn export(globals: &Globals, slug: &str, out: Option<&Path>) ->
         None => say(text),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refers to collections by name: another tenant that takes the file gives them other ids.
+fn by_name(document: &mut PolicyDocument, names: &BTreeMap<String, String>) {
+    let lists = [&mut document.users, &mut document.machines, &mut document.applications];
+    for entry in lists.into_iter().flatten() {
+        if let Some(name) = names.get(entry) {
+            entry.clone_from(name);
+        }
+    }
 }
 
 pub(super) async fn explain(

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod files;
+mod import;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -83,7 +84,7 @@ pub(super) async fn run(globals: &Globals, command: PolicyCommand) -> anyhow::Re
             tenant,
             dry_run,
             partial,
-        } => exchange::import(globals, &files, &tenant, dry_run, partial).await,
+        } => import::import(globals, &files, &tenant, dry_run, partial).await,
         PolicyCommand::Export { tenant, out } => exchange::export(globals, &tenant, out.as_deref()).await,
         PolicyCommand::Explain { tenant, group, file } => {
             exchange::explain(globals, &tenant, group.as_deref(), &file).await
@@ -103,6 +104,9 @@ fn test(globals: &Globals, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         for case in &report.cases {
             if case.passed {
                 say(format!("ok    {}", case.name));
+                if let Some(error) = case.actual.get("error") {
+                    say(format!("      denied, for {error}"));
+                }
             } else {
                 say(format!("FAIL  {}", case.name));
                 say(format!("      expected {}", json!(case.expected)));
