@@ -28,6 +28,7 @@ pub mod mail_outbox;
 pub mod policies;
 pub mod policy_snapshot;
 pub mod request_queue;
+pub mod scim;
 pub mod statistics;
 
 pub use page::{Cursor, Edge, Page, Paged, ReadError};
@@ -41,6 +42,7 @@ pub use wait::{Behind, WaitError, Waiter};
 pub fn all() -> Vec<Box<dyn Projection>> {
     vec![
         Box::new(directory::Directory),
+        Box::new(scim::Scim),
         Box::new(fleet::Fleet),
         Box::new(collections::Collections),
         Box::new(policies::Policies),

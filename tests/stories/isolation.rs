@@ -158,6 +158,7 @@ fn kind(field: &str, name: &str) -> &'static str {
         "userId" | "userIds" | "memberIds" | "actorId" => "usr",
         "teamId" | "teamIds" => "tem",
         "deploymentGroupId" | "deploymentGroupIds" | "groupId" => "dgr",
+        "scimTokenId" => "sct",
         "registrationTokenId" => "rtk",
         "serviceAccountId" => "svc",
         "apiKeyId" => "key",
@@ -193,6 +194,7 @@ async fn ids_of(world: &World, slug: &str) -> BTreeMap<&'static str, String> {
                 "user" => "usr",
                 "team" => "tem",
                 "group" => "dgr",
+                "token" if value.as_str().is_some_and(|id| id.starts_with("sct")) => "sct",
                 "token" => "rtk",
                 "account" => "svc",
                 "key" => "key",
@@ -206,7 +208,7 @@ async fn ids_of(world: &World, slug: &str) -> BTreeMap<&'static str, String> {
         }
     }
     ids.insert("act", "act_01kdvdna00eqx8hn7m7p0np502".to_owned());
-    assert_eq!(ids.len(), 13, "{ids:?}");
+    assert_eq!(ids.len(), 14, "{ids:?}");
     ids
 }
 

@@ -88,6 +88,8 @@ pub enum ActorKind {
     User,
     /// An integrator's program.
     ServiceAccount,
+    /// An identity provider with a SCIM token.
+    ScimToken,
     /// An agent.
     Endpoint,
     /// A platform operator.

@@ -125,6 +125,8 @@ typed_ids! {
     TeamId = "tem";
     /// A non-human principal.
     ServiceAccountId = "svc";
+    /// An identity provider's access to SCIM.
+    ScimTokenId = "sct";
     /// One machine that runs the agent.
     EndpointId = "end";
     /// Endpoints that belong together for rollout.

@@ -1,8 +1,8 @@
 //! All event types of the product, for tools that go over them: golden fixtures, JSON schemas, projections.
 
 use crate::{
-    activity, approval_rule, collection, deployment, endpoint, person, policy, request, roles, service_account, team,
-    tenant, user,
+    activity, approval_rule, collection, deployment, endpoint, person, policy, request, roles, scim, service_account,
+    team, tenant, user,
 };
 
 /// The stream types and the event types in each.
@@ -13,6 +13,7 @@ pub const EVENT_TYPES: &[(&str, &[&str])] = &[
     ("roles", roles::RolesEvent::TYPES),
     ("team", team::TeamEvent::TYPES),
     ("service_account", service_account::ServiceAccountEvent::TYPES),
+    ("scim", scim::ScimEvent::TYPES),
     ("deployment_group", deployment::DeploymentGroupEvent::TYPES),
     ("endpoint", endpoint::EndpointEvent::TYPES),
     ("activity", activity::ActivityEvent::TYPES),
@@ -33,6 +34,7 @@ pub const EVENT_FIELDS: &[(&str, &[EventFields])] = &[
     ("roles", roles::RolesEvent::FIELDS),
     ("team", team::TeamEvent::FIELDS),
     ("service_account", service_account::ServiceAccountEvent::FIELDS),
+    ("scim", scim::ScimEvent::FIELDS),
     ("deployment_group", deployment::DeploymentGroupEvent::FIELDS),
     ("endpoint", endpoint::EndpointEvent::FIELDS),
     ("activity", activity::ActivityEvent::FIELDS),
@@ -57,6 +59,8 @@ pub enum AnyEvent {
     Team(team::TeamEvent),
     /// Of a service account.
     ServiceAccount(service_account::ServiceAccountEvent),
+    /// Of a tenant's SCIM door.
+    Scim(scim::ScimEvent),
     /// Of a deployment group.
     DeploymentGroup(deployment::DeploymentGroupEvent),
     /// Of an endpoint.
@@ -87,6 +91,7 @@ impl AnyEvent {
             "roles" => Self::Roles(read(value)?),
             "team" => Self::Team(read(value)?),
             "service_account" => Self::ServiceAccount(read(value)?),
+            "scim" => Self::Scim(read(value)?),
             "deployment_group" => Self::DeploymentGroup(read(value)?),
             "endpoint" => Self::Endpoint(read(value)?),
             "activity" => Self::Activity(read(value)?),

@@ -23,6 +23,7 @@ pub mod request;
 pub mod role;
 pub mod roles;
 pub mod schema;
+pub mod scim;
 pub mod service_account;
 pub mod team;
 pub mod tenant;

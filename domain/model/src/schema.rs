@@ -100,6 +100,7 @@ fn id_prefix(rust: &str) -> Option<&'static str> {
         "PersonId" => formats::PersonId::PREFIX,
         "TeamId" => formats::TeamId::PREFIX,
         "ServiceAccountId" => formats::ServiceAccountId::PREFIX,
+        "ScimTokenId" => formats::ScimTokenId::PREFIX,
         "EndpointId" => formats::EndpointId::PREFIX,
         "DeploymentGroupId" => formats::DeploymentGroupId::PREFIX,
         "CollectionId" => formats::CollectionId::PREFIX,
@@ -152,6 +153,10 @@ fn named(rust: &str) -> Option<Value> {
             &["name", "os", "osVersion", "machineId"],
             json!({ "name": { "type": "string" }, "os": words(&["windows", "macos", "linux"]),
                 "osVersion": { "type": "string" }, "machineId": { "type": "string" } }),
+        ),
+        "Profile" => object(
+            &["userName"],
+            json!({ "userName": { "type": "string" }, "externalId": { "type": "string" }, "attributes": { "type": "object" } }),
         ),
         // Documents with a contract of their own: docs/domain.md § 2 and § 3.
         "PolicyDocument" => object(&["name", "type", "status"], json!({})),

@@ -69,6 +69,7 @@ impl Delta for ActivityDelta {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)

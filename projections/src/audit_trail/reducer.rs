@@ -107,6 +107,7 @@ const fn actor_word(kind: ActorKind) -> &'static str {
     match kind {
         ActorKind::User => "user",
         ActorKind::ServiceAccount => "service_account",
+        ActorKind::ScimToken => "scim_token",
         ActorKind::Endpoint => "endpoint",
         ActorKind::Operator => "operator",
         ActorKind::System => "system",
@@ -154,6 +155,8 @@ fn marked(event: &AnyEvent) -> bool {
             | UserEvent::UserChanged(_)
             | UserEvent::UserDisabled(_)
             | UserEvent::UserEnabled(_)
+            | UserEvent::UserProvisioned(_)
+            | UserEvent::UserDeprovisioned(_)
             | UserEvent::PasswordChanged(_)
             | UserEvent::MfaEnrolled(_)
             | UserEvent::MfaRemoved(_)
@@ -173,6 +176,7 @@ fn marked(event: &AnyEvent) -> bool {
         AnyEvent::Person(_)
         | AnyEvent::Roles(_)
         | AnyEvent::Team(_)
+        | AnyEvent::Scim(_)
         | AnyEvent::ServiceAccount(_)
         | AnyEvent::DeploymentGroup(_)
         | AnyEvent::Activity(_)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use eventstore::TenantTx;
 use formats::{ApiKeyId, PersonId, ServiceAccountId, TeamId, Timestamp, UserId};
 use model::{
-    Role, catalogue::AnyEvent, person::PersonEvent, roles::RolesEvent, service_account::ServiceAccountEvent,
-    team::TeamEvent, tenant::TenantEvent, user::UserEvent,
+    catalogue::AnyEvent, person::PersonEvent, roles::RolesEvent, service_account::ServiceAccountEvent, team::TeamEvent,
+    tenant::TenantEvent, user::UserEvent,
 };
 
 use super::{people, service_accounts, teams, tenant, users};
@@ -16,11 +16,11 @@ use crate::{Build, Delta, Envelope, FlushError, FoldError, projection::BoxFuture
 pub(super) struct DirectoryDelta {
     tenant: Vec<(TenantEvent, Timestamp)>,
     users: Touched<UserId, (UserEvent, Timestamp)>,
-    roles: BTreeMap<UserId, Vec<Role>>,
+    roles: BTreeMap<UserId, users::RolesChange>,
     people: Touched<PersonId, (PersonEvent, Timestamp)>,
     /// Erasing is for ever, so it may be done after everything else of the batch.
     erased: BTreeMap<PersonId, Timestamp>,
-    teams: Touched<TeamId, (TeamEvent, Timestamp)>,
+    teams: Touched<TeamId, (teams::Change, Timestamp)>,
     members: Members,
     service_accounts: Touched<ServiceAccountId, (ServiceAccountEvent, Timestamp)>,
     api_keys: Touched<ApiKeyId, (ServiceAccountEvent, Timestamp)>,
@@ -50,7 +50,7 @@ impl Members {
                     .extend(e.removed.iter().map(|user| ((e.team, *user), false)));
             }
             TeamEvent::TeamDeleted(e) => self.empty(e.team),
-            TeamEvent::TeamRenamed(_) => {}
+            TeamEvent::TeamRenamed(_) | TeamEvent::TeamExternalIdChanged(_) | TeamEvent::TeamReleased(_) => {}
         }
     }
 
@@ -67,7 +67,13 @@ impl Delta for DirectoryDelta {
             AnyEvent::Tenant(e) => self.tenant.push((e.clone(), at)),
             AnyEvent::User(e) => self.users.push(users::subject(e), (e.clone(), at)),
             AnyEvent::Roles(RolesEvent::RolesAssigned(e)) => {
-                self.roles.insert(e.user, e.roles.clone());
+                self.roles.entry(e.user).or_default().assigned = Some(e.roles.clone());
+            }
+            AnyEvent::Roles(RolesEvent::MappedRolesChanged(e)) => {
+                self.roles.entry(e.user).or_default().by_teams = Some(e.roles.clone());
+            }
+            AnyEvent::Roles(RolesEvent::TeamRolesMapped(e)) => {
+                self.teams.push(e.team, (teams::Change::Roles(e.roles.clone()), at));
             }
             AnyEvent::Person(e) => {
                 if let PersonEvent::PersonErased(e) = e {
@@ -77,10 +83,11 @@ impl Delta for DirectoryDelta {
             }
             AnyEvent::Team(e) => {
                 self.members.fold(e);
-                self.teams.push(teams::subject(e), (e.clone(), at));
+                self.teams.push(teams::subject(e), (teams::Change::Team(e.clone()), at));
             }
             AnyEvent::ServiceAccount(e) => self.service_account(e, at),
-            AnyEvent::DeploymentGroup(_)
+            AnyEvent::Scim(_)
+            | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Activity(_)
             | AnyEvent::Collection(_)

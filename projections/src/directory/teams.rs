@@ -2,13 +2,13 @@
 
 use eventstore::TenantTx;
 use formats::{TeamId, Timestamp, UserId};
-use model::team::TeamEvent;
+use model::{Role, team::TeamEvent};
 use sqlx::{Row, postgres::PgRow};
 
 use super::reducer::Members;
 use crate::{
     FlushError, ReadError,
-    columns::{Columns, column, folded, moment, tenant, uuids, without_nul},
+    columns::{Columns, column, folded, moment, tenant, text_list, uuids, without_nul},
     touched::Touched,
 };
 
@@ -19,6 +19,10 @@ pub struct TeamView {
     pub id: TeamId,
     /// Its name, unique in the tenant ignoring case.
     pub name: String,
+    /// Whether an identity provider keeps it.
+    pub managed: bool,
+    /// The roles that it gives to its members.
+    pub roles: Vec<Role>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its name or its members changed last.
@@ -29,6 +33,8 @@ fn view(row: &PgRow) -> Result<TeamView, ReadError> {
     Ok(TeamView {
         id: row.id("team_id")?,
         name: row.try_get("name")?,
+        managed: row.try_get("managed")?,
+        roles: row.words("roles")?,
         created_at: row.at("created_at")?,
         updated_at: row.at("updated_at")?,
     })
@@ -40,7 +46,7 @@ fn view(row: &PgRow) -> Result<TeamView, ReadError> {
 /// [`ReadError`]
 pub async fn teams(tx: &mut TenantTx) -> Result<Vec<TeamView>, ReadError> {
     let rows = sqlx::query(
-        "select team_id, name, created_at, updated_at from directory_team
+        "select team_id, name, managed, roles, created_at, updated_at from directory_team
          where tenant_id = $1 and build = live_build('directory') order by name_folded, team_id",
     )
     .bind(tenant(tx))
@@ -55,7 +61,7 @@ pub async fn teams(tx: &mut TenantTx) -> Result<Vec<TeamView>, ReadError> {
 /// [`ReadError`]
 pub async fn team(tx: &mut TenantTx, team: TeamId) -> Result<Option<TeamView>, ReadError> {
     let row = sqlx::query(
-        "select team_id, name, created_at, updated_at from directory_team
+        "select team_id, name, managed, roles, created_at, updated_at from directory_team
          where tenant_id = $1 and build = live_build('directory') and team_id = $2",
     )
     .bind(tenant(tx))
@@ -71,7 +77,7 @@ pub async fn team(tx: &mut TenantTx, team: TeamId) -> Result<Option<TeamView>, R
 /// [`ReadError`]
 pub async fn teams_of(tx: &mut TenantTx, users: &[UserId]) -> Result<Vec<(UserId, TeamView)>, ReadError> {
     let rows = sqlx::query(
-        "select m.user_id, t.team_id, t.name, t.created_at, t.updated_at
+        "select m.user_id, t.team_id, t.name, t.managed, t.roles, t.created_at, t.updated_at
          from directory_team_member m
            join directory_team t on t.tenant_id = m.tenant_id and t.build = m.build and t.team_id = m.team_id
          where m.tenant_id = $1 and m.build = live_build('directory') and m.user_id = any($2)
@@ -108,15 +114,36 @@ pub(super) fn subject(event: &TeamEvent) -> TeamId {
         TeamEvent::TeamRenamed(e) => e.team,
         TeamEvent::TeamMembersChanged(e) => e.team,
         TeamEvent::TeamDeleted(e) => e.team,
+        TeamEvent::TeamExternalIdChanged(e) => e.team,
+        TeamEvent::TeamReleased(e) => e.team,
     }
 }
 
-fn apply(row: &mut Option<TeamView>, event: TeamEvent, at: Timestamp) {
+/// What changes a team's row.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// The team itself.
+    Team(TeamEvent),
+    /// The roles that it gives.
+    Roles(Vec<Role>),
+}
+
+fn apply(row: &mut Option<TeamView>, change: Change, at: Timestamp) {
+    let event = match (change, &mut *row) {
+        (Change::Team(event), _) => event,
+        (Change::Roles(roles), Some(row)) => {
+            row.roles = roles;
+            return;
+        }
+        (Change::Roles(_), None) => return,
+    };
     match event {
         TeamEvent::TeamCreated(e) => {
             *row = Some(TeamView {
                 id: e.team,
                 name: e.name,
+                managed: e.source.is_some(),
+                roles: Vec::new(),
                 created_at: at,
                 updated_at: at,
             });
@@ -132,6 +159,14 @@ fn apply(row: &mut Option<TeamView>, event: TeamEvent, at: Timestamp) {
                 row.updated_at = at;
             }
         }
+        TeamEvent::TeamReleased(_) => {
+            if let Some(row) = row {
+                row.managed = false;
+                row.updated_at = at;
+            }
+        }
+        // Ignored: ids of identity providers are in the read model `scim`.
+        TeamEvent::TeamExternalIdChanged(_) => {}
         TeamEvent::TeamDeleted(_) => *row = None,
     }
 }
@@ -139,13 +174,13 @@ fn apply(row: &mut Option<TeamView>, event: TeamEvent, at: Timestamp) {
 pub(super) async fn flush(
     tx: &mut TenantTx,
     build: i32,
-    touched: Touched<TeamId, (TeamEvent, Timestamp)>,
+    touched: Touched<TeamId, (Change, Timestamp)>,
 ) -> Result<(), FlushError> {
     if touched.is_empty() {
         return Ok(());
     }
     let stored = sqlx::query(
-        "select team_id, name, created_at, updated_at from directory_team
+        "select team_id, name, managed, roles, created_at, updated_at from directory_team
          where tenant_id = $1 and build = $2 and team_id = any($3)",
     )
     .bind(tenant(tx))
@@ -154,7 +189,7 @@ pub(super) async fn flush(
     .fetch_all(&mut **tx)
     .await?;
     let before = stored.iter().map(view).collect::<Result<Vec<_>, _>>()?;
-    let after = touched.settle(before, |row| row.id, |row, (event, at)| apply(row, event, at));
+    let after = touched.settle(before, |row| row.id, |row, (change, at)| apply(row, change, at));
     sqlx::query("delete from directory_team where tenant_id = $1 and build = $2 and team_id = any($3)")
         .bind(tenant(tx))
         .bind(build)
@@ -162,18 +197,21 @@ pub(super) async fn flush(
         .execute(&mut **tx)
         .await?;
     sqlx::query(
-        "insert into directory_team (tenant_id, build, team_id, name, name_folded, created_at, updated_at)
-         select $1, $2, r.*
-         from unnest($3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]) as r
+        "insert into directory_team (tenant_id, build, team_id, name, name_folded, managed, roles, created_at, updated_at)
+         select $1, $2, r.team_id, r.name, r.name_folded, r.managed, r.roles::text[], r.created_at, r.updated_at
+         from unnest($3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::text[], $8::timestamptz[],
+             $9::timestamptz[]) as r (team_id, name, name_folded, managed, roles, created_at, updated_at)
          on conflict (tenant_id, build, team_id) do update set
-           name = excluded.name, name_folded = excluded.name_folded, created_at = excluded.created_at,
-           updated_at = excluded.updated_at",
+           name = excluded.name, name_folded = excluded.name_folded, managed = excluded.managed, roles = excluded.roles,
+           created_at = excluded.created_at, updated_at = excluded.updated_at",
     )
     .bind(tenant(tx))
     .bind(build)
     .bind(column(&after.rows, |r| r.id.uuid()))
     .bind(column(&after.rows, |r| without_nul(&r.name)))
     .bind(column(&after.rows, |r| folded(&r.name)))
+    .bind(column(&after.rows, |r| r.managed))
+    .bind(column(&after.rows, |r| text_list(r.roles.iter().map(|role| role.as_str()))))
     .bind(column(&after.rows, |r| moment(r.created_at)))
     .bind(column(&after.rows, |r| moment(r.updated_at)))
     .execute(&mut **tx)

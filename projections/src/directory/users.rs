@@ -292,6 +292,8 @@ pub(super) fn subject(event: &UserEvent) -> UserId {
         UserEvent::UserChanged(e) => e.user,
         UserEvent::UserDisabled(e) => e.user,
         UserEvent::UserEnabled(e) => e.user,
+        UserEvent::UserProvisioned(e) => e.user,
+        UserEvent::UserDeprovisioned(e) => e.user,
         UserEvent::PasswordChanged(e) => e.user,
         UserEvent::MfaEnrolled(e) => e.user,
         UserEvent::MfaRemoved(e) => e.user,
@@ -337,7 +339,8 @@ fn apply(row: &mut Option<UserView>, event: UserEvent, at: Timestamp) {
         }
         UserEvent::MfaRemoved(e) => row.factors.retain(|factor| *factor != e.method),
         UserEvent::SignedIn(_) => row.last_sign_in_at = Some(at),
-        // Ignored: nothing of them is shown here.
+        // Ignored: nothing of them is shown here; what identity providers say is in the read model `scim`.
+        UserEvent::UserProvisioned(_) | UserEvent::UserDeprovisioned(_) => {}
         UserEvent::PasswordChanged(_)
         | UserEvent::ChannelLocked(_)
         | UserEvent::SignedOut(_)
@@ -410,34 +413,66 @@ fn searched(user: &UserView) -> Vec<String> {
     all
 }
 
+/// What changed of a user's roles in a batch; none where that part stays.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct RolesChange {
+    pub(super) assigned: Option<Vec<Role>>,
+    pub(super) by_teams: Option<Vec<Role>>,
+}
+
+/// Writes both parts and what they make together; a user without any role but `member` has no row.
 pub(super) async fn flush_roles(
     tx: &mut TenantTx,
     build: i32,
-    roles: &BTreeMap<UserId, Vec<Role>>,
+    roles: &BTreeMap<UserId, RolesChange>,
 ) -> Result<(), FlushError> {
     if roles.is_empty() {
         return Ok(());
     }
-    let (kept, dropped): (Vec<_>, Vec<_>) = roles
-        .iter()
-        .partition(|(_, roles)| roles.iter().any(|role| *role != Role::Member));
-    sqlx::query("delete from directory_roles where tenant_id = $1 and build = $2 and user_id = any($3)")
-        .bind(tenant(tx))
-        .bind(build)
-        .bind(uuids(dropped.iter().map(|(user, _)| *user)))
-        .execute(&mut **tx)
-        .await?;
+    let parts = |part: fn(&RolesChange) -> Option<&Vec<Role>>| -> Vec<Option<String>> {
+        let words = |roles: &Vec<Role>| {
+            let more = roles.iter().any(|role| *role != Role::Member);
+            let words: BTreeSet<_> = roles.iter().filter(|_| more).collect();
+            text_list(words.iter().map(|role| role.as_str()))
+        };
+        roles.values().map(|change| part(change).map(words)).collect()
+    };
     sqlx::query(
-        "insert into directory_roles (tenant_id, build, user_id, roles)
-         select $1, $2, r.user_id, r.roles::text[] from unnest($3::uuid[], $4::text[]) as r (user_id, roles)
-         on conflict (tenant_id, build, user_id) do update set roles = excluded.roles",
+        "insert into directory_roles (tenant_id, build, user_id, roles, assigned, by_teams)
+         select $1, $2, r.user_id, '{}', coalesce(r.assigned::text[], '{}'), coalesce(r.by_teams::text[], '{}')
+         from unnest($3::uuid[], $4::text[], $5::text[]) as r (user_id, assigned, by_teams)
+         on conflict (tenant_id, build, user_id) do nothing",
     )
     .bind(tenant(tx))
     .bind(build)
-    .bind(uuids(kept.iter().map(|(user, _)| *user)))
-    .bind(column(&kept, |(_, roles)| {
-        text_list(roles.iter().collect::<BTreeSet<_>>().iter().map(|role| role.as_str()))
-    }))
+    .bind(uuids(roles.keys()))
+    .bind(parts(|change| change.assigned.as_ref()))
+    .bind(parts(|change| change.by_teams.as_ref()))
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "update directory_roles d set assigned = n.assigned, by_teams = n.by_teams,
+           roles = array(select w from unnest(array['member', 'auditor', 'approver', 'admin', 'owner']) with ordinality as o (w, n)
+             where w = any(n.assigned || n.by_teams) order by o.n)
+         from (select r.user_id, coalesce(r.assigned::text[], k.assigned) as assigned,
+             coalesce(r.by_teams::text[], k.by_teams) as by_teams
+           from unnest($3::uuid[], $4::text[], $5::text[]) as r (user_id, assigned, by_teams)
+             join directory_roles k on k.tenant_id = $1 and k.build = $2 and k.user_id = r.user_id) n
+         where d.tenant_id = $1 and d.build = $2 and d.user_id = n.user_id",
+    )
+    .bind(tenant(tx))
+    .bind(build)
+    .bind(uuids(roles.keys()))
+    .bind(parts(|change| change.assigned.as_ref()))
+    .bind(parts(|change| change.by_teams.as_ref()))
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "delete from directory_roles where tenant_id = $1 and build = $2 and user_id = any($3) and cardinality(roles) = 0",
+    )
+    .bind(tenant(tx))
+    .bind(build)
+    .bind(uuids(roles.keys()))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -144,6 +144,7 @@ impl Delta for TimerDelta {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)

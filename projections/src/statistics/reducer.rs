@@ -37,6 +37,7 @@ impl Delta for StatisticsDelta {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use eventstore::ExecuteError;
 use formats::{
-    ApprovalRuleId, CollectionId, DeploymentGroupId, EndpointId, PersonId, PolicyId, ServiceAccountId, TeamId, UserId,
+    ApprovalRuleId, CollectionId, DeploymentGroupId, EndpointId, PersonId, PolicyId, ScimTokenId, ServiceAccountId,
+    TeamId, UserId,
 };
 use model::{
     Noun, Role, Scope,
@@ -18,10 +19,11 @@ use model::{
     policy::{Policy, PolicyCommand, SaveFacts},
     request::{Approver, By, CancelCause, Flag, Narrowing, PolicyRef, Request, RequestCommand, Submission, Windows},
     roles::{Roles, RolesCommand},
+    scim::{Scim, ScimCommand},
     service_account::{ServiceAccount, ServiceAccountCommand},
     team::{Team, TeamCommand},
     tenant::{Settings, Tenant, TenantCommand},
-    user::{User, UserCommand},
+    user::{Profile, User, UserCommand},
 };
 use policy_engine::{CollectionKind, Os, PolicyDocument, PolicyStatus};
 use serde_json::json;
@@ -86,6 +88,7 @@ pub struct History<'w> {
     users: Vec<(UserId, PersonId)>,
     people: Vec<PersonId>,
     teams: Vec<TeamId>,
+    scim_tokens: Vec<ScimTokenId>,
     groups: Vec<DeploymentGroupId>,
     tokens: Vec<(DeploymentGroupId, formats::RegistrationTokenId)>,
     endpoints: Vec<EndpointId>,
@@ -107,6 +110,7 @@ impl<'w> History<'w> {
             users: Vec::new(),
             people: Vec::new(),
             teams: Vec::new(),
+            scim_tokens: Vec::new(),
             groups: Vec::new(),
             tokens: Vec::new(),
             endpoints: Vec::new(),
@@ -142,7 +146,7 @@ impl<'w> History<'w> {
     pub async fn step(&mut self) {
         let minutes = self.chance.below(8);
         self.world.clock.advance(Duration::from_millis(1 + minutes * 60_000));
-        match self.chance.below(32) {
+        match self.chance.below(33) {
             0 | 1 => self.user().await,
             2 => self.roles().await,
             3 => self.team().await,
@@ -156,6 +160,7 @@ impl<'w> History<'w> {
             16 => self.tenant().await,
             17..=20 => self.submit().await,
             21..=28 => self.request().await,
+            29 => self.scim().await,
             _ => self.actions().await,
         }
     }
@@ -196,6 +201,7 @@ impl<'w> History<'w> {
                 reason: self.chance.text(),
             },
             2 | 3 => UserCommand::EnableUser,
+            4 if self.chance.one_in(2) => self.said(user),
             4 => UserCommand::EnrolMfa { method: "totp".into() },
             5 => UserCommand::RemoveMfa { method: "totp".into() },
             6 => UserCommand::LockChannel {
@@ -226,8 +232,70 @@ impl<'w> History<'w> {
             .into_iter()
             .chain(self.chance.pick(&Role::ALL))
             .collect();
-        let command = RolesCommand::AssignRoles { user, roles, by: None };
+        let command = match self.chance.below(4) {
+            0 => RolesCommand::DeriveRoles { user, roles },
+            1 => RolesCommand::MapTeamRoles {
+                team: self.chance.pick(&self.teams).unwrap_or_default(),
+                roles,
+                by: None,
+            },
+            _ => RolesCommand::AssignRoles { user, roles, by: None },
+        };
         self.run::<Roles>(self.world.tenant.uuid(), command).await;
+    }
+
+    /// What an identity provider says of a user.
+    fn said(&mut self, user: UserId) -> UserCommand {
+        if self.chance.one_in(4) {
+            return UserCommand::DeprovisionUser { is_owner: false };
+        }
+        let profile = Profile {
+            user_name: format!("said-{}", self.chance.below(40)),
+            external_id: self.chance.one_in(2).then(|| self.chance.text()),
+            ..Profile::default()
+        };
+        UserCommand::ProvisionUser {
+            user,
+            person: PersonId::default(),
+            account: None,
+            profile: Some(Box::new(profile)),
+            active: self.chance.one_in(2),
+            is_owner: false,
+        }
+    }
+
+    /// A change of the door for identity providers.
+    async fn scim(&mut self) {
+        let command = match self.chance.below(6) {
+            0 => ScimCommand::IssueScimToken {
+                at: self.world.now(),
+                token: self.world.id(),
+                label: self.name(),
+                role: Role::Admin,
+                expires_at: None,
+            },
+            1..=3 => ScimCommand::RotateScimToken {
+                at: self.world.now(),
+                old: self.chance.pick(&self.scim_tokens).unwrap_or_default(),
+                token: self.world.id(),
+                role: Role::Admin,
+                until: self.world.now(),
+                expires_at: None,
+            },
+            4 => ScimCommand::RevokeScimToken {
+                token: self.chance.pick(&self.scim_tokens).unwrap_or_default(),
+            },
+            _ => ScimCommand::ChangeAccountAttribute {
+                attribute: self.chance.one_in(2).then(|| "userName".to_owned()),
+            },
+        };
+        let token = match &command {
+            ScimCommand::IssueScimToken { token, .. } | ScimCommand::RotateScimToken { token, .. } => Some(*token),
+            ScimCommand::RevokeScimToken { .. } | ScimCommand::ChangeAccountAttribute { .. } => None,
+        };
+        if self.run::<Scim>(self.world.tenant.uuid(), command).await {
+            self.scim_tokens.extend(token);
+        }
     }
 
     fn some_users(&mut self) -> Vec<UserId> {
@@ -241,10 +309,16 @@ impl<'w> History<'w> {
     async fn team(&mut self) {
         if self.teams.len() < 2 || self.chance.one_in(5) {
             let team: TeamId = self.world.id();
-            let command = TeamCommand::CreateTeam {
-                team,
-                name: self.name(),
-                members: self.some_users(),
+            let (name, members) = (self.name(), self.some_users());
+            let command = if self.chance.one_in(2) {
+                TeamCommand::ProvisionTeam {
+                    team,
+                    name,
+                    external_id: self.chance.one_in(2).then(|| self.chance.text()),
+                    members,
+                }
+            } else {
+                TeamCommand::CreateTeam { team, name, members }
             };
             if self.run::<Team>(team.uuid(), command).await {
                 self.teams.push(team);
@@ -256,6 +330,13 @@ impl<'w> History<'w> {
         };
         let command = match self.chance.below(8) {
             0 if self.teams.len() > 3 => TeamCommand::DeleteTeam { used_by: Vec::new() },
+            0 if self.chance.one_in(2) => TeamCommand::DeprovisionTeam { used_by: Vec::new() },
+            0 | 5 => TeamCommand::ReleaseTeam,
+            3 | 4 => TeamCommand::SyncTeam {
+                name: self.chance.one_in(2).then(|| self.name()),
+                external_id: self.chance.one_in(2).then(|| Some(self.chance.text())),
+                members: Some(self.some_users()),
+            },
             1 | 2 => TeamCommand::ChangeTeam {
                 name: Some(self.name()),
                 members: Some(self.some_users()),

@@ -79,7 +79,7 @@ impl Caller {
             Principal::User { roles, .. } => act.roles().iter().any(|role| roles.contains(role)),
             Principal::ServiceAccount { scopes, .. } => act.scope().is_some_and(|scope| scopes.contains(&scope)),
             Principal::System => true,
-            Principal::Endpoint { .. } | Principal::Operator { .. } => false,
+            Principal::Scim { .. } | Principal::Endpoint { .. } | Principal::Operator { .. } => false,
         }
     }
 
@@ -97,6 +97,7 @@ impl Caller {
                 Refusal::forbidden(format!("this needs a key with the scope {}", scope.as_str()))
             }
             (Principal::ServiceAccount { .. }, None) => Refusal::forbidden("this is for people, not for keys"),
+            (Principal::Scim { .. }, _) => Refusal::forbidden("a SCIM token opens /scim/v2 alone"),
             (Principal::Endpoint { .. } | Principal::Operator { .. }, _) => {
                 Refusal::forbidden("this is not for agents or operators")
             }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use formats::{
-    Actor, ActorKind, ApiKeyId, DeploymentGroupId, EndpointId, PersonId, ServiceAccountId, SessionId, TenantId,
-    Timestamp, UserId,
+    Actor, ActorKind, ApiKeyId, DeploymentGroupId, EndpointId, PersonId, ScimTokenId, ServiceAccountId, SessionId,
+    TenantId, Timestamp, UserId,
 };
 use model::{Role, Scope};
 use uuid::Uuid;
@@ -64,6 +64,15 @@ pub enum Principal {
         key: ApiKeyId,
         /// What the key may do.
         scopes: Vec<Scope>,
+    },
+    /// An identity provider with a SCIM token.
+    Scim {
+        /// The token.
+        token: ScimTokenId,
+        /// What people call it.
+        label: String,
+        /// It does nothing to users above this role.
+        role: Role,
     },
     /// An agent.
     Endpoint {
@@ -130,6 +139,17 @@ impl Caller {
         }
     }
 
+    /// The highest role that the caller acts with: a user's own, or the one that a SCIM token is limited to. None for
+    /// those who have no role.
+    #[must_use]
+    pub fn limit(&self) -> Option<Role> {
+        match &self.principal {
+            Principal::User { roles, .. } => roles.iter().max().copied(),
+            Principal::Scim { role, .. } => Some(*role),
+            _ => None,
+        }
+    }
+
     /// Whether the user has this role.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
@@ -142,12 +162,13 @@ impl Caller {
         self.has(Role::Admin) || self.has(Role::Owner)
     }
 
-    /// The principal as a word, for command ids and limits: `usr_…`, `svc_…`, `end_…`, `operator`, `system`.
+    /// The principal as a word, for command ids and limits: `usr_…`, `svc_…`, `sct_…`, `end_…`, `operator`, `system`.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.principal {
             Principal::User { user, .. } => user.to_string(),
             Principal::ServiceAccount { account, .. } => account.to_string(),
+            Principal::Scim { token, .. } => token.to_string(),
             Principal::Endpoint { endpoint, .. } => endpoint.to_string(),
             Principal::Operator { .. } => "operator".to_owned(),
             Principal::System => "system".to_owned(),
@@ -163,6 +184,11 @@ impl Caller {
                 ActorKind::ServiceAccount,
                 Some(account.to_string()),
                 Some("api_key".to_owned()),
+            ),
+            Principal::Scim { token, .. } => (
+                ActorKind::ScimToken,
+                Some(token.to_string()),
+                Some("scim_token".to_owned()),
             ),
             Principal::Endpoint { endpoint, .. } => (
                 ActorKind::Endpoint,

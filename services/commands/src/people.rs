@@ -229,10 +229,10 @@ impl App {
     }
 
     /// Nobody administers somebody of a higher role. Gives the user's roles.
-    async fn not_above(&self, caller: &Caller, user: UserId) -> Outcome<Vec<Role>> {
+    pub(crate) async fn not_above(&self, caller: &Caller, user: UserId) -> Outcome<Vec<Role>> {
         let roles: Roles = self.state(caller.tenant, caller.tenant.uuid()).await?;
         let theirs = roles.of(user);
-        let own = caller.roles().iter().max().copied();
+        let own = caller.limit();
         if let (Some(own), Some(highest)) = (own, theirs.iter().max().copied())
             && highest > own
         {

@@ -38,6 +38,12 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Whether a text has a character that is not seen or that turns the text around it.
+#[must_use]
+pub fn hides(text: &str) -> bool {
+    text.chars().any(is_unseen)
+}
+
 struct Escape(char);
 
 impl fmt::Display for Escape {

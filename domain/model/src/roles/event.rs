@@ -1,6 +1,6 @@
 //! What can happen to the tenant's roles.
 
-use formats::UserId;
+use formats::{TeamId, UserId};
 
 use crate::{
     Role,
@@ -12,6 +12,16 @@ events! {
     RolesEvent {
         /// A user's roles are now exactly these.
         RolesAssigned {
+            user: UserId,
+            roles: Vec<Role>,
+        }
+        /// Whoever is in the team has these roles too, from now on; none takes the mapping away.
+        TeamRolesMapped {
+            team: TeamId,
+            roles: Vec<Role>,
+        }
+        /// A user's roles by teams are now exactly these, beside those that were assigned.
+        MappedRolesChanged {
             user: UserId,
             roles: Vec<Role>,
         }

@@ -1,7 +1,7 @@
 //! given/when/then: who may give which roles, and the last owner.
 
 use cqrs_es::test::TestFramework;
-use formats::UserId;
+use formats::{TeamId, UserId};
 use uuid::Uuid;
 
 use super::*;
@@ -76,4 +76,58 @@ fn no_roles_means_member_and_the_same_roles_change_nothing() {
     given(vec![has(1, &[Role::Admin]), has(2, &[Role::Auditor])])
         .when(assign(2, &[Role::Auditor, Role::Auditor], Some(1)))
         .then_expect_events(vec![]);
+}
+
+fn team(n: u128) -> TeamId {
+    TeamId::from_uuid(Uuid::from_u128(n))
+}
+
+fn map(roles: Vec<Role>, by: Option<UserId>) -> RolesCommand {
+    RolesCommand::MapTeamRoles {
+        team: team(7),
+        roles,
+        by,
+    }
+}
+
+#[test]
+fn a_team_gives_no_role_above_that_of_whoever_says_so_and_never_owner() {
+    let given = || TestFramework::<Roles>::with(()).given(vec![has(1, &[Role::Owner]), has(2, &[Role::Approver])]);
+    given()
+        .when(map(vec![Role::Admin], Some(user(2))))
+        .then_expect_error(RolesError::AboveOwn { role: Role::Admin });
+    given()
+        .when(map(vec![Role::Owner], Some(user(1))))
+        .then_expect_error(RolesError::OwnerMapped);
+    let mapped = TeamRolesMapped {
+        team: team(7),
+        roles: vec![Role::Admin],
+    };
+    given()
+        .when(map(vec![Role::Member, Role::Admin], Some(user(1))))
+        .then_expect_events(vec![mapped.clone().into()]);
+    // Nor does anybody take away what they could not have given.
+    given()
+        .and(vec![mapped.into()])
+        .when(map(vec![], Some(user(2))))
+        .then_expect_error(RolesError::AboveOwn { role: Role::Admin });
+}
+
+#[test]
+fn roles_by_teams_stand_beside_those_that_were_assigned() {
+    let mut roles = Roles::default();
+    let by_team = |list: &[Role]| {
+        MappedRolesChanged {
+            user: user(3),
+            roles: list.to_vec(),
+        }
+        .into()
+    };
+    for event in [has(3, &[Role::Auditor]), by_team(&[Role::Approver])] {
+        cqrs_es::Aggregate::apply(&mut roles, event);
+    }
+    assert_eq!(roles.of(user(3)), [Role::Auditor, Role::Approver]);
+    assert_eq!(roles.assigned(user(3)), [Role::Auditor]);
+    cqrs_es::Aggregate::apply(&mut roles, by_team(&[]));
+    assert_eq!(roles.of(user(3)), [Role::Auditor]);
 }

@@ -18,6 +18,23 @@ pub enum TeamCommand {
     },
     /// Add and remove some members.
     ChangeMembers { add: Vec<UserId>, remove: Vec<UserId> },
+    /// Make a team that an identity provider keeps.
+    ProvisionTeam {
+        team: TeamId,
+        name: String,
+        external_id: Option<String>,
+        members: Vec<UserId>,
+    },
+    /// Bring such a team to what the identity provider says now; what is none stays.
+    SyncTeam {
+        name: Option<String>,
+        external_id: Option<Option<String>>,
+        members: Option<Vec<UserId>>,
+    },
+    /// Remove such a team, unless approval rules name it.
+    DeprovisionTeam { used_by: Vec<String> },
+    /// Let it be kept by hand from now on.
+    ReleaseTeam,
     /// Remove the team, unless approval rules name it.
     DeleteTeam { used_by: Vec<String> },
 }

@@ -17,6 +17,18 @@ pub enum TeamError {
         /// The approval rules.
         used_by: Vec<String>,
     },
+    /// An identity provider keeps it.
+    #[error("an identity provider keeps this team by SCIM; change it there, or release it first")]
+    Managed,
+    /// No identity provider keeps it.
+    #[error("this team is kept by hand; no identity provider keeps it")]
+    NotManaged,
+    /// The id at the identity provider is not fit.
+    #[error("externalId {error}")]
+    ExternalId {
+        /// What is wrong with it.
+        error: TextError,
+    },
     /// Too many members.
     #[error("members: {limit} are the most")]
     TooManyMembers {
@@ -37,13 +49,16 @@ impl Coded for TeamError {
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::InUse { .. } => "IN_USE",
-            Self::TooManyMembers { .. } | Self::Name { .. } => "BAD_INPUT",
+            Self::Managed => "TEAM_MANAGED",
+            Self::NotManaged => "TEAM_NOT_MANAGED",
+            Self::ExternalId { .. } | Self::TooManyMembers { .. } | Self::Name { .. } => "BAD_INPUT",
         }
     }
 
     fn field(&self) -> Option<String> {
         match self {
             Self::TooManyMembers { .. } => Some("members".to_owned()),
+            Self::ExternalId { .. } => Some("externalId".to_owned()),
             Self::Name { .. } => Some("name".to_owned()),
             _ => None,
         }

@@ -15,6 +15,21 @@ events! {
             team: TeamId,
             name: String,
             members: Vec<UserId>,
+            /// `scim` for one that an identity provider keeps; left out for one that is kept by hand.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            source: Option<String>,
+            /// Its id at the identity provider.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            external_id: Option<String>,
+        }
+        /// The identity provider has another id for it.
+        TeamExternalIdChanged {
+            team: TeamId,
+            external_id: Option<String>,
+        }
+        /// No identity provider keeps it any more: from now on it is kept by hand.
+        TeamReleased {
+            team: TeamId,
         }
         /// It has another name.
         TeamRenamed {
@@ -44,7 +59,7 @@ impl EventData for TeamEvent {
             Self::TeamCreated(e) => vec![take(&e.name)],
             Self::TeamRenamed(e) => vec![ClaimChange::ReleaseAll { space: TEAM_NAME }, take(&e.name)],
             Self::TeamDeleted(_) => vec![ClaimChange::ReleaseAll { space: TEAM_NAME }],
-            Self::TeamMembersChanged(_) => Vec::new(),
+            Self::TeamMembersChanged(_) | Self::TeamExternalIdChanged(_) | Self::TeamReleased(_) => Vec::new(),
         }
     }
 }

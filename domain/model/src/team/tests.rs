@@ -19,6 +19,8 @@ fn created() -> TeamEvent {
         team: team(),
         name: "Desk".into(),
         members: vec![user(1), user(2)],
+        source: None,
+        external_id: None,
     }
     .into()
 }
@@ -74,4 +76,83 @@ fn a_deleted_team_does_not_exist() {
             members: None,
         })
         .then_expect_error(TeamError::NotFound);
+}
+
+fn provisioned() -> TeamEvent {
+    TeamCreated {
+        team: team(),
+        name: "Desk".into(),
+        members: vec![user(1)],
+        source: Some("scim".into()),
+        external_id: Some("g-1".into()),
+    }
+    .into()
+}
+
+#[test]
+fn a_team_of_an_identity_provider_is_not_changed_by_hand_until_it_is_released() {
+    for command in [
+        TeamCommand::ChangeTeam {
+            name: Some("X".into()),
+            members: None,
+        },
+        TeamCommand::ChangeMembers {
+            add: vec![user(2)],
+            remove: vec![],
+        },
+        TeamCommand::DeleteTeam { used_by: vec![] },
+    ] {
+        TestFramework::<Team>::with(())
+            .given(vec![provisioned()])
+            .when(command.clone())
+            .then_expect_error(TeamError::Managed);
+        let released = TeamReleased { team: team() }.into();
+        let after = TestFramework::<Team>::with(())
+            .given(vec![provisioned(), released])
+            .when(command)
+            .inspect_result();
+        assert_eq!(after.unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn an_identity_provider_changes_no_team_that_is_kept_by_hand() {
+    for command in [
+        TeamCommand::SyncTeam {
+            name: Some("X".into()),
+            external_id: None,
+            members: None,
+        },
+        TeamCommand::DeprovisionTeam { used_by: vec![] },
+        TeamCommand::ReleaseTeam,
+    ] {
+        TestFramework::<Team>::with(())
+            .given(vec![created()])
+            .when(command)
+            .then_expect_error(TeamError::NotManaged);
+    }
+}
+
+#[test]
+fn what_an_identity_provider_says_of_a_team_becomes_the_difference() {
+    TestFramework::<Team>::with(())
+        .given(vec![provisioned()])
+        .when(TeamCommand::SyncTeam {
+            name: Some("Desk".into()),
+            external_id: Some(Some("g-2".into())),
+            members: Some(vec![user(2)]),
+        })
+        .then_expect_events(vec![
+            TeamMembersChanged {
+                team: team(),
+                added: vec![user(2)],
+                removed: vec![user(1)],
+            }
+            .into(),
+            TeamExternalIdChanged {
+                team: team(),
+                external_id: Some("g-2".into()),
+            }
+            .into(),
+        ]);
 }

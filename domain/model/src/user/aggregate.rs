@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChannelLocked, CodeVerified, MfaEnrolled, MfaRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged,
-    UserCommand, UserCreated, UserDisabled, UserEnabled, UserError, UserEvent, UserInvited,
+    UserCommand, UserCreated, UserDisabled, UserEnabled, UserError, UserEvent, UserInvited, provision::Said,
 };
 use crate::{Noun, aggregate::aggregate, text};
 
 /// A user's account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    id: UserId,
-    person: Option<PersonId>,
-    disabled: bool,
+    pub(super) id: UserId,
+    pub(super) person: Option<PersonId>,
+    pub(super) disabled: bool,
     factors: BTreeSet<String>,
 }
 
@@ -56,6 +56,8 @@ impl User {
                 self.factors.remove(&e.method);
             }
             UserEvent::UserChanged(_)
+            | UserEvent::UserProvisioned(_)
+            | UserEvent::UserDeprovisioned(_)
             | UserEvent::PasswordChanged(_)
             | UserEvent::UserInvited(_)
             | UserEvent::ChannelLocked(_)
@@ -66,7 +68,7 @@ impl User {
     }
 }
 
-fn checked<T>(field: &'static str, result: Result<T, text::TextError>) -> Result<T, UserError> {
+pub(super) fn checked<T>(field: &'static str, result: Result<T, text::TextError>) -> Result<T, UserError> {
     result.map_err(|error| UserError::Text { field, error })
 }
 
@@ -97,13 +99,37 @@ impl Noun for User {
                 .into(),
             ]);
         }
+        if let C::ProvisionUser {
+            user,
+            person,
+            account,
+            profile,
+            active,
+            is_owner,
+        } = command
+        {
+            return self.provision(
+                (user, person),
+                Said {
+                    account,
+                    profile,
+                    active,
+                    is_owner,
+                },
+            );
+        }
         let person = self.person.ok_or(UserError::NotFound)?;
         let user = self.id;
+        if let C::DeprovisionUser { is_owner } = command {
+            return self.deprovision(is_owner);
+        }
         if self.disabled && !matches!(command, C::EnableUser | C::DisableUser { .. } | C::SignOut { .. }) {
             return Err(UserError::Disabled);
         }
         Ok(vec![match command {
-            C::CreateUser { .. } => return Err(UserError::AlreadyExists),
+            C::CreateUser { .. } | C::ProvisionUser { .. } | C::DeprovisionUser { .. } => {
+                return Err(UserError::AlreadyExists);
+            }
             C::ChangeUser { email, name } => {
                 let email = checked("email", text::email(&email))?.into();
                 let name = checked("name", text::name(&name))?.into();

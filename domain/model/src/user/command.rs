@@ -2,6 +2,8 @@
 
 use formats::{EndpointId, InvitationId, PersonId, RequestId, Timestamp, UserId};
 
+use super::Profile;
+
 /// The commands, by their names in the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserCommand {
@@ -19,6 +21,19 @@ pub enum UserCommand {
     DisableUser { is_owner: bool, reason: String },
     /// Open it again.
     EnableUser,
+    /// Make the account as an identity provider says, or bring it to what it says now: open or closed, with this name and
+    /// address, known by this profile. What did not change is left out by the caller.
+    ProvisionUser {
+        user: UserId,
+        person: PersonId,
+        /// Address and name; needed for a new account.
+        account: Option<(String, String)>,
+        profile: Option<Box<Profile>>,
+        active: bool,
+        is_owner: bool,
+    },
+    /// Close the account, and note that the identity provider deleted it.
+    DeprovisionUser { is_owner: bool },
     /// Note a new password.
     ChangePassword { how: String },
     /// Note that a link was sent with which the person chooses a password.

@@ -20,6 +20,12 @@ pub enum UserError {
     /// An owner has to be demoted before.
     #[error("an owner can't be disabled; take the role owner away first")]
     OwnerDisabled,
+    /// What an identity provider says of a user is too long.
+    #[error("the attributes of a user are longer than the {limit} bytes that are kept")]
+    ProfileTooLong {
+        /// The most.
+        limit: usize,
+    },
     /// No such second factor.
     #[error("the user has no {method}")]
     NotEnrolled {
@@ -45,7 +51,7 @@ impl Coded for UserError {
             Self::NotDisabled => "USER_NOT_DISABLED",
             Self::OwnerDisabled => "OWNER_NOT_DISABLED",
             Self::NotEnrolled { .. } => "NOT_ENROLLED",
-            Self::Text { .. } => "BAD_INPUT",
+            Self::ProfileTooLong { .. } | Self::Text { .. } => "BAD_INPUT",
         }
     }
 

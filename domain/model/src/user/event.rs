@@ -2,6 +2,7 @@
 
 use formats::{EndpointId, InvitationId, PersonId, RequestId, Timestamp, UserId};
 
+use super::Profile;
 use crate::{
     Personal,
     aggregate::{ClaimChange, EventData, events},
@@ -9,6 +10,8 @@ use crate::{
 
 /// The space in which a user holds an e-mail address.
 pub const EMAIL: &str = "user.email";
+/// The space in which a user holds the name that an identity provider knows them by.
+pub const USER_NAME: &str = "user.user_name";
 
 events! {
     /// What can happen to a user.
@@ -37,6 +40,17 @@ events! {
         }
         /// The account can be used again.
         UserEnabled {
+            user: UserId,
+            person: PersonId,
+        }
+        /// An identity provider said by SCIM who this is, for the first time or anew: the whole of what is kept of it.
+        UserProvisioned {
+            user: UserId,
+            person: PersonId,
+            profile: Personal<Box<Profile>>,
+        }
+        /// The identity provider deleted the user: gone for it, and closed here, until it is made again.
+        UserDeprovisioned {
             user: UserId,
             person: PersonId,
         }
@@ -112,6 +126,8 @@ impl EventData for UserEvent {
             Self::UserChanged(e) => e.person,
             Self::UserDisabled(e) => e.person,
             Self::UserEnabled(e) => e.person,
+            Self::UserProvisioned(e) => e.person,
+            Self::UserDeprovisioned(e) => e.person,
             Self::PasswordChanged(e) => e.person,
             Self::UserInvited(e) => e.person,
             Self::MfaEnrolled(e) => e.person,
@@ -131,8 +147,17 @@ impl EventData for UserEvent {
                 changes.extend(take(&e.email));
                 changes
             }
+            Self::UserProvisioned(e) => {
+                let mut changes = vec![ClaimChange::ReleaseAll { space: USER_NAME }];
+                changes.extend(e.profile.get().map(|profile| ClaimChange::Take {
+                    space: USER_NAME,
+                    value: profile.user_name.to_lowercase(),
+                }));
+                changes
+            }
             Self::UserDisabled(_)
             | Self::UserEnabled(_)
+            | Self::UserDeprovisioned(_)
             | Self::PasswordChanged(_)
             | Self::UserInvited(_)
             | Self::MfaEnrolled(_)

@@ -4,6 +4,8 @@ mod aggregate;
 mod command;
 mod error;
 mod event;
+mod profile;
+mod provision;
 #[cfg(test)]
 mod tests;
 
@@ -11,3 +13,4 @@ pub use aggregate::*;
 pub use command::*;
 pub use error::*;
 pub use event::*;
+pub use profile::*;

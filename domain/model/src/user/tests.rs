@@ -111,3 +111,106 @@ fn a_factor_that_is_not_enrolled_is_not_removed() {
         .when(UserCommand::RemoveMfa { method: "totp".into() })
         .then_expect_error(UserError::NotEnrolled { method: "totp".into() });
 }
+
+fn said(active: bool, is_owner: bool) -> UserCommand {
+    UserCommand::ProvisionUser {
+        user: UserId::default(),
+        person: PersonId::default(),
+        account: None,
+        profile: None,
+        active,
+        is_owner,
+    }
+}
+
+#[test]
+fn an_identity_provider_makes_closes_and_opens_an_account() {
+    let profile = Profile {
+        user_name: "Dana@Corp".into(),
+        ..Profile::default()
+    };
+    let new = UserCommand::ProvisionUser {
+        user: UserId::default(),
+        person: PersonId::default(),
+        account: Some(("dana@example.test".into(), "Dana".into())),
+        profile: Some(Box::new(profile)),
+        active: false,
+        is_owner: false,
+    };
+    let events = TestFramework::<User>::with(())
+        .given_no_previous_events()
+        .when(new)
+        .inspect_result()
+        .unwrap();
+    let [UserEvent::UserCreated(made), provisioned, UserEvent::UserDisabled(_)] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(made.source, "scim");
+    assert_eq!(
+        provisioned.claims()[1],
+        ClaimChange::Take {
+            space: USER_NAME,
+            value: "dana@corp".into()
+        }
+    );
+    let enabled = UserEnabled {
+        user: UserId::default(),
+        person: PersonId::default(),
+    };
+    given()
+        .and(vec![disabled()])
+        .when(said(true, false))
+        .then_expect_events(vec![enabled.into()]);
+    given().when(said(true, false)).then_expect_events(vec![]);
+}
+
+#[test]
+fn an_identity_provider_closes_no_owners_account() {
+    given()
+        .when(said(false, true))
+        .then_expect_error(UserError::OwnerDisabled);
+    given()
+        .when(UserCommand::DeprovisionUser { is_owner: true })
+        .then_expect_error(UserError::OwnerDisabled);
+}
+
+#[test]
+fn a_deleted_user_is_closed_and_gone_for_the_identity_provider() {
+    let gone: UserEvent = UserDeprovisioned {
+        user: UserId::default(),
+        person: PersonId::default(),
+    }
+    .into();
+    let command = UserCommand::DeprovisionUser { is_owner: false };
+    let events = given().when(command.clone()).inspect_result().unwrap();
+    assert!(matches!(events.as_slice(), [UserEvent::UserDisabled(_), last] if *last == gone));
+    given()
+        .and(vec![disabled()])
+        .when(command)
+        .then_expect_events(vec![gone]);
+}
+
+#[test]
+fn a_profile_of_more_than_16_kib_is_refused() {
+    let mut attributes = serde_json::Map::new();
+    attributes.insert("title".into(), "x".repeat(PROFILE_MAX).into());
+    let profile = Box::new(Profile {
+        user_name: "dana".into(),
+        attributes,
+        ..Profile::default()
+    });
+    let UserCommand::ProvisionUser { user, person, .. } = said(true, false) else {
+        unreachable!()
+    };
+    let command = UserCommand::ProvisionUser {
+        user,
+        person,
+        account: None,
+        profile: Some(profile),
+        active: true,
+        is_owner: false,
+    };
+    given()
+        .when(command)
+        .then_expect_error(UserError::ProfileTooLong { limit: PROFILE_MAX });
+}

@@ -1,7 +1,7 @@
 //! Who did something.
 
 use async_graphql::{Context, ID, Object};
-use formats::{EndpointId, ServiceAccountId, UserId};
+use formats::{EndpointId, ScimTokenId, ServiceAccountId, UserId};
 
 use super::{context::Ask, error::Answer, words::ActorKind};
 
@@ -36,11 +36,11 @@ impl Actor {
         self.kind.into()
     }
 
-    /// Id of the user, service account or endpoint; null for the system and for operators.
+    /// Id of the user, service account, SCIM token or endpoint; null for the system and for operators.
     async fn id(&self) -> Option<ID> {
         use formats::ActorKind as Kind;
         match self.kind {
-            Kind::User | Kind::ServiceAccount | Kind::Endpoint => self.id.clone().map(ID),
+            Kind::User | Kind::ServiceAccount | Kind::ScimToken | Kind::Endpoint => self.id.clone().map(ID),
             Kind::Operator | Kind::System => None,
         }
     }
@@ -68,6 +68,14 @@ impl Actor {
                     .load_one(endpoint)
                     .await?
                     .map(|endpoint| endpoint.machine.name.clone()),
+                Err(_) => None,
+            },
+            Kind::ScimToken => match id.parse::<ScimTokenId>() {
+                Ok(token) => {
+                    let mut tx = frame.tx().await?;
+                    let known = projections::scim::token(&mut tx, token).await?;
+                    known.map(|token| format!("SCIM token {}", token.label))
+                }
                 Err(_) => None,
             },
             Kind::Operator => self.id.clone(),

@@ -6,7 +6,8 @@ use async_graphql::dataloader::Loader;
 use commands::{App, Caller, Refusal};
 use eventstore::TenantTx;
 use formats::{
-    ApiKeyId, DeploymentGroupId, EndpointId, PersonId, PolicyId, RequestId, ServiceAccountId, TeamId, Timestamp, UserId,
+    ApiKeyId, DeploymentGroupId, EndpointId, PersonId, PolicyId, RequestId, ScimTokenId, ServiceAccountId, TeamId,
+    Timestamp, UserId,
 };
 use policy_engine::lint::Warning;
 use projections::{
@@ -49,6 +50,8 @@ keys! {
     KeysOf(ServiceAccountId);
     /// When a key was last used.
     UseOf(ApiKeyId);
+    /// When a SCIM token was last used.
+    ScimUseOf(ScimTokenId);
     /// What lint says of a policy.
     LintOf(PolicyId);
 }
@@ -176,6 +179,19 @@ impl Loader<UseOf> for Reader {
     async fn load(&self, keys: &[UseOf]) -> Result<HashMap<UseOf, Timestamp>, Refusal> {
         let used = self.app.api_keys_used(&self.caller, &inner(keys, |key| key.0)).await?;
         Ok(used.into_iter().map(|(key, at)| (UseOf(key), at)).collect())
+    }
+}
+
+impl Loader<ScimUseOf> for Reader {
+    type Value = Timestamp;
+    type Error = Refusal;
+
+    async fn load(&self, tokens: &[ScimUseOf]) -> Result<HashMap<ScimUseOf, Timestamp>, Refusal> {
+        let used = self
+            .app
+            .scim_tokens_used(&self.caller, &inner(tokens, |token| token.0))
+            .await?;
+        Ok(used.into_iter().map(|(token, at)| (ScimUseOf(token), at)).collect())
     }
 }
 

@@ -31,6 +31,7 @@ mod request_changes;
 mod request_standing;
 mod requests;
 mod scalars;
+mod scim;
 mod service_accounts;
 mod settings;
 mod socket;
@@ -69,6 +70,7 @@ struct Query(
     explain::ExplainQuery,
     users::UserQuery,
     teams::TeamQuery,
+    scim::ScimQuery,
     service_accounts::ServiceAccountQuery,
     settings::SettingsQuery,
 );
@@ -82,6 +84,7 @@ struct Mutation(
     teams::TeamMutation,
     groups::GroupMutation,
     endpoints::EndpointMutation,
+    scim::ScimMutation,
     service_accounts::ServiceAccountMutation,
     settings::SettingsMutation,
     request_changes::RequestMutation,

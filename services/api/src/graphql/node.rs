@@ -15,6 +15,7 @@ use super::{
     ids::typed,
     policies::{Policy, PolicyRevision},
     requests::{Grant, Request},
+    scim::ScimToken,
     service_accounts::{ApiKey, ServiceAccount},
     teams::Team,
     users::User,
@@ -36,6 +37,7 @@ pub(crate) enum Node {
     PolicyRevision(PolicyRevision),
     RegistrationToken(RegistrationToken),
     Request(Request),
+    ScimToken(ScimToken),
     ServiceAccount(ServiceAccount),
     Team(Team),
     Tenant(Tenant),
@@ -81,6 +83,7 @@ async fn find(frame: &Frame, id: &ID) -> Answer<Option<Node>> {
         }
         "rtk" => one!(RegistrationToken),
         "rul" => one!(ApprovalRule),
+        "sct" => one!(ScimToken),
         "svc" => one!(ServiceAccount),
         "tem" => one!(Team),
         "ten" if typed::<TenantId>(id) == Some(frame.caller.tenant) => Some(Node::Tenant(Tenant::own(frame).await?)),

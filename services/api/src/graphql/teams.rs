@@ -12,6 +12,7 @@ use super::{
     loaders::MembersOf,
     scalars::{DateTime, Position},
     users::User,
+    words::Role,
 };
 
 #[derive(Debug, Clone)]
@@ -59,9 +60,14 @@ impl Team {
         User::each(&frame, &members).await
     }
 
-    /// Managed by SCIM.
+    /// An identity provider keeps it by SCIM, so that it is not changed by hand.
     async fn managed(&self) -> bool {
-        false
+        self.0.managed
+    }
+
+    /// The roles that its members have by it, beside their own.
+    async fn roles(&self) -> Vec<Role> {
+        self.0.roles.iter().copied().map(Into::into).collect()
     }
 
     async fn created_at(&self) -> DateTime {
@@ -113,6 +119,18 @@ pub(crate) struct DeleteTeamInput {
     team_id: ID,
 }
 
+#[derive(Debug, InputObject)]
+pub(crate) struct MapTeamRolesInput {
+    team_id: ID,
+    /// All of them; none takes the mapping away. Not OWNER.
+    roles: Vec<Role>,
+}
+
+#[derive(Debug, InputObject)]
+pub(crate) struct ReleaseTeamInput {
+    team_id: ID,
+}
+
 #[derive(Debug, SimpleObject)]
 pub(crate) struct TeamPayload {
     team: Team,
@@ -160,6 +178,23 @@ impl TeamMutation {
             .map(|ids| named_all(&ids, "user", "memberIds"))
             .transpose()?;
         let written = frame.app.change_team(&caller, team, input.name, members).await?;
+        TeamPayload::of(ctx, team, written.position).await
+    }
+
+    /// Gives whoever is in the team these roles beside their own.
+    async fn map_team_roles(&self, ctx: &Context<'_>, input: MapTeamRolesInput) -> Answer<TeamPayload> {
+        let (frame, caller) = ctx.command()?;
+        let team = named(&input.team_id, "team", "teamId")?;
+        let roles = input.roles.into_iter().map(Into::into).collect();
+        let written = frame.app.map_team_roles(&caller, team, roles).await?;
+        TeamPayload::of(ctx, team, written.position).await
+    }
+
+    /// Lets a team that an identity provider keeps be kept by hand from now on, as it is.
+    async fn release_team(&self, ctx: &Context<'_>, input: ReleaseTeamInput) -> Answer<TeamPayload> {
+        let (frame, caller) = ctx.command()?;
+        let team = named(&input.team_id, "team", "teamId")?;
+        let written = frame.app.release_team(&caller, team).await?;
         TeamPayload::of(ctx, team, written.position).await
     }
 

@@ -16,7 +16,7 @@ words! {
     /// What kind of action.
     ActionType("policy_engine::ActionType") { PrivilegeElevation, FileAccess, CommandLine }
     /// What kind of principal.
-    ActorKind("formats::ActorKind") { User, ServiceAccount, Endpoint, Operator, System }
+    ActorKind("formats::ActorKind") { User, ServiceAccount, ScimToken, Endpoint, Operator, System }
     /// What a collection's members are.
     CollectionKind("policy_engine::CollectionKind") { Users, Machines, Applications }
     /// What a policy demands, or the outcome it gives.

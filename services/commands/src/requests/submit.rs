@@ -229,7 +229,13 @@ impl App {
             .run_in::<Person>(caller.tenant, person.uuid(), &envelope, command)
             .await
         {
-            Ok(_) => Ok(person),
+            Ok(done) => {
+                // Whose account it is may be known from the identity provider: the first request is theirs already.
+                if self.settled(caller.tenant, done.last()).await {
+                    self.link_seen_account(caller.tenant, account, person).await?;
+                }
+                Ok(person)
+            }
             Err(ExecuteError::ClaimTaken { space, holder }) if space == ENDPOINT_ACCOUNT => {
                 Ok(PersonId::from_uuid(holder.stream_id))
             }

@@ -246,25 +246,22 @@ impl Seeder {
     }
 
     async fn keys(&self) -> anyhow::Result<(String, String)> {
-        let mut keys = Vec::new();
-        for (name, scopes) in [
-            ("Integrations", Scope::ALL.to_vec()),
-            ("Identity provider", vec![Scope::PeopleRead, Scope::PeopleWrite]),
-        ] {
-            let account = self
-                .app
-                .create_service_account(&self.system(), name.to_owned(), scopes.clone())
-                .await
-                .map_err(said)?;
-            let issued = self
-                .app
-                .issue_api_key(&self.system(), account.id(), scopes, None)
-                .await
-                .map_err(said)?;
-            keys.push(issued.secret.context("the key")?);
-        }
-        let scim = keys.pop().context("the key")?;
-        Ok((keys.pop().context("the key")?, scim))
+        let account = self
+            .app
+            .create_service_account(&self.system(), "Integrations".to_owned(), Scope::ALL.to_vec())
+            .await
+            .map_err(said)?;
+        let key = self
+            .app
+            .issue_api_key(&self.system(), account.id(), Scope::ALL.to_vec(), None)
+            .await
+            .map_err(said)?;
+        let scim = self
+            .app
+            .issue_scim_token(&self.system(), "Identity provider".to_owned(), None)
+            .await
+            .map_err(said)?;
+        Ok((key.secret.context("the key")?, scim.secret.context("the token")?))
     }
 
     async fn policies(&self) -> anyhow::Result<()> {

@@ -12,7 +12,8 @@ use commands::{App, Outcome, Refusal};
 use eventstore::Recorded;
 use formats::TenantId;
 use model::{
-    activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, request::RequestEvent, user::UserEvent,
+    activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, request::RequestEvent, roles::RolesEvent,
+    scim::ScimEvent, team::TeamEvent, user::UserEvent,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +88,14 @@ pub async fn turn(app: &App, tenant: TenantId) -> Outcome<bool> {
 fn concerns(event: &Recorded) -> bool {
     matches!(
         event.body.event_type.as_str(),
-        "UserDisabled" | "EndpointRemoved" | "ActionRecorded" | "RequestSubmitted"
+        "UserDisabled"
+            | "EndpointRemoved"
+            | "ActionRecorded"
+            | "RequestSubmitted"
+            | "TeamMembersChanged"
+            | "TeamDeleted"
+            | "TeamRolesMapped"
+            | "ScimAccountAttributeChanged"
     )
 }
 
@@ -102,6 +110,11 @@ async fn react(app: &App, tenant: TenantId, event: &Recorded) -> Outcome<()> {
         AnyEvent::Endpoint(EndpointEvent::EndpointRemoved(e)) => {
             app.end_requests_of_endpoint(tenant, e.endpoint, position).await
         }
+        // The command that changed it does this too; here it is done where that process ended in between.
+        AnyEvent::Team(TeamEvent::TeamMembersChanged(e)) => app.follow_team(tenant, e.team).await,
+        AnyEvent::Team(TeamEvent::TeamDeleted(e)) => app.follow_team(tenant, e.team).await,
+        AnyEvent::Roles(RolesEvent::TeamRolesMapped(e)) => app.follow_team(tenant, e.team).await,
+        AnyEvent::Scim(ScimEvent::ScimAccountAttributeChanged(_)) => app.link_known_accounts(tenant).await,
         AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => match e.grant {
             Some(request) => app.count_grant_use(tenant, request, e.at, position).await,
             None => Ok(()),
