@@ -1,9 +1,14 @@
 //! Telling the server how it goes: recorded actions, inventory, heartbeats.
 
-use formats::agent_wire::{ActivityBatch, ActivityStored, Heartbeat, HeartbeatAnswer, Inventory, PluginReport};
+use formats::{
+    RequestId,
+    agent_wire::{
+        ActivityBatch, ActivityStored, EndedGrants, Heartbeat, HeartbeatAnswer, HeldGrants, Inventory, PluginReport,
+    },
+};
 use serde::Serialize;
 
-use crate::{agent::Agent, enforced::Enforced, error::AgentError};
+use crate::{agent::Agent, enforced::Enforced, error::AgentError, link::Call};
 
 /// What an agent says of itself, at its doors and in the terminal. Holds no personal data.
 #[derive(Debug, Clone, Serialize)]
@@ -128,32 +133,41 @@ impl Agent {
                 refusal: core.refusal.clone(),
                 plugins: self.0.plugins.list(),
                 queue_length: core.queue.len() as u64,
-                grants: core
-                    .grants
-                    .iter()
-                    .filter(|(_, grant)| !grant.ended)
-                    .map(|(id, _)| *id)
-                    .collect(),
+                grants: core.held_grants(),
                 clock: now,
             }
         };
         let answer: HeartbeatAnswer = self.post("/heartbeat", &report).await?.json()?;
         let is_behind = {
             let mut core = self.core();
-            for id in &answer.ended_grants {
-                if let Some(grant) = core.grants.get_mut(id) {
-                    grant.ended = true;
-                }
-            }
-            if !answer.ended_grants.is_empty() {
-                core.keep_grants(&self.0.disk)?;
-            }
+            core.end_grants(&self.0.disk, &answer.ended_grants)?;
             core.keys.version < answer.key_set_version
         };
         if is_behind {
             self.refresh_keys().await?;
         }
         Ok(())
+    }
+
+    /// The grants in hand that may be used, as far as the agent knows.
+    #[must_use]
+    pub fn held_grants(&self) -> Vec<RequestId> {
+        let mut core = self.core();
+        core.sweep(self.now());
+        core.held_grants()
+    }
+
+    /// Asks which of these grants have ended, waiting up to so many seconds until one has, and uses those no more. How
+    /// many it were is told.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn watch_grants(&self, held: &[RequestId], wait: u32) -> Result<usize, AgentError> {
+        let held = HeldGrants { grants: held.to_vec() };
+        let call = Call::post("/grants", &held)?.waiting(wait);
+        let EndedGrants { ended_grants } = self.send(call).await?.json()?;
+        self.core().end_grants(&self.0.disk, &ended_grants)?;
+        Ok(ended_grants.len())
     }
 
     /// Reports what is on the machine.

@@ -174,6 +174,26 @@ impl Core {
         disk.replace_json(GRANTS, &self.grants)
     }
 
+    /// The grants that may be used, as far as is known here; as many as the server takes at once.
+    pub(crate) fn held_grants(&self) -> Vec<RequestId> {
+        let held = self.grants.iter().filter(|(_, grant)| !grant.ended);
+        held.map(|(id, _)| *id).take(1_000).collect()
+    }
+
+    /// Uses these no more, durably.
+    pub(crate) fn end_grants(&mut self, disk: &Disk, ended: &[RequestId]) -> Result<(), DiskError> {
+        for id in ended {
+            if let Some(grant) = self.grants.get_mut(id) {
+                grant.ended = true;
+            }
+        }
+        if ended.is_empty() {
+            Ok(())
+        } else {
+            self.keep_grants(disk)
+        }
+    }
+
     pub(crate) fn keep_requests(&self, disk: &Disk) -> Result<(), DiskError> {
         disk.replace_json(REQUESTS, &self.requests)
     }

@@ -6,7 +6,10 @@ use commands::{Caller, Principal};
 use formats::{RequestId, agent_wire::MachineInfo};
 use model::request::Narrowing;
 use policy_engine::{Action, Outcome, Step};
-use portcullis_agent::{Agent, AgentError, Asked, HeldGrant, Ran, Registration, Surroundings};
+use portcullis_agent::{
+    Agent, AgentError, Asked, HeldGrant, Ran, Registration, Surroundings,
+    plugin::{self, Client, Plugin},
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -259,6 +262,45 @@ async fn a_grant_taken_back_ends_at_the_next_contact_of_either_kind_and_a_use_be
     agent.deliver().await.unwrap();
     let told = until_told(&world, *request, &["GrantRevoked", "GrantOverused"]).await;
     assert_eq!(told[1].1["status"], "revoked");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_agent_refuses_the_next_use_of_a_grant_within_a_second_of_its_end() {
+    let world = World::begin().await;
+    let (app, admin) = (world.app(), world.caller("acme", "admin").await);
+    let running = agent(&world, "runs", None).await;
+    // The control: an agent that does not watch its grants.
+    let idle = agent(&world, "idle", None).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let parts: Vec<Box<dyn Plugin>> = vec![Box::new(Client)];
+    let runs = tokio::spawn(plugin::run(running.clone(), parts, stop.clone()));
+    for round in 0..3 {
+        let name = format!("round-{round}.exe");
+        let mut grants = Vec::new();
+        for agent in [&running, &idle] {
+            let asked = download(&world, agent, &name);
+            let request = granted(&world, agent, &asked, Narrowing::default()).await;
+            grants.push((asked, request));
+        }
+        assert_eq!(running.status().grants, 1);
+        for (_, request) in &grants {
+            app.revoke_grant(&admin, *request, None).await.unwrap();
+        }
+        let revoked = Instant::now();
+        while running.status().grants > 0 {
+            assert!(revoked.elapsed() < Duration::from_secs(1), "it was not told in time");
+            tokio::task::yield_now().await;
+        }
+        let refused = running.run(&grants[0].0, Some(WHY)).unwrap();
+        assert_eq!(steps(refused), [Step::Approval]);
+        assert!(
+            idle.run(&grants[1].0, None).unwrap().is_permitted(),
+            "it goes on by itself"
+        );
+    }
+    stop.cancel();
+    runs.await.unwrap();
     world.end().await;
 }
 

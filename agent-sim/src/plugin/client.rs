@@ -1,9 +1,12 @@
-//! Keeps in touch: heartbeats, inventory, and what becomes of filed requests.
+//! Keeps in touch: heartbeats, inventory, what becomes of filed requests, and whether a grant was taken back.
 
 use std::{collections::HashSet, time::Duration};
 
-use formats::RequestId;
-use tokio::{task::JoinSet, time::Instant};
+use formats::{RequestId, agent_wire::MAX_WAIT};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Plugin, Running, spread};
@@ -26,6 +29,7 @@ impl Plugin for Client {
     fn run<'a>(&'a self, agent: &'a Agent, stop: &'a CancellationToken) -> Running<'a> {
         Box::pin(async move {
             let mut follow = Follow::default();
+            let mut watch = Watch::default();
             let mut inventory_due = Instant::now();
             let mut heartbeat_due = Instant::now();
             loop {
@@ -39,6 +43,7 @@ impl Plugin for Client {
                     inventory_due = Instant::now() + INVENTORY;
                 }
                 follow.begin(agent);
+                watch.begin(agent);
                 tokio::select! {
                     () = tokio::time::sleep_until(heartbeat_due) => {}
                     () = agent.0.filed.notified() => {}
@@ -74,6 +79,62 @@ impl Follow {
                     }
                     id
                 });
+            }
+        }
+    }
+}
+
+/// The task that hears of the end of grants in hand; begun again when there are others.
+#[derive(Default)]
+struct Watch {
+    held: Vec<RequestId>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn begin(&mut self, agent: &Agent) {
+        let held = agent.held_grants();
+        let runs = self.task.as_ref().is_some_and(|task| !task.is_finished());
+        if held == self.held && (runs || held.is_empty()) {
+            return;
+        }
+        self.end();
+        self.held.clone_from(&held);
+        if !held.is_empty() {
+            self.task = Some(tokio::spawn(watch(agent.clone(), held)));
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Ends with the first grant that ended, since others are in hand then.
+async fn watch(agent: Agent, held: Vec<RequestId>) {
+    loop {
+        let began = Instant::now();
+        match agent.watch_grants(&held, MAX_WAIT).await {
+            Ok(0) => {
+                // A server that answers at once, though it was asked to wait, is not asked in a hot loop.
+                tokio::time::sleep(Duration::from_millis(200).saturating_sub(began.elapsed())).await;
+            }
+            Ok(ended) => {
+                tracing::info!(ended, "grants were taken back, or are over");
+                agent.0.filed.notify_one();
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "grants can't be watched for now; heartbeats still tell");
+                tokio::time::sleep(spread(agent.ambient(), Duration::from_secs(30))).await;
             }
         }
     }

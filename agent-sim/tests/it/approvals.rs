@@ -9,7 +9,10 @@ use formats::{
     mfa::MfaProofError,
 };
 use policy_engine::Outcome;
-use portcullis_agent::{Agent, AgentError, Asked, AttemptStatus, Ran, Untrusted};
+use portcullis_agent::{
+    Agent, AgentError, Asked, AttemptStatus, Ran, Untrusted,
+    plugin::{self, Client},
+};
 use tempfile::TempDir;
 
 use crate::fake::{Fake, action, policy};
@@ -215,6 +218,30 @@ async fn a_revoked_grant_ends_with_the_next_heartbeat() {
     let w = w.reopen();
     w.agent.sync_once().await.unwrap();
     assert_missing(&w.agent.run(&w.ask(), Some(REASON)).unwrap(), &[Step::Approval]);
+}
+
+#[tokio::test]
+async fn a_running_agent_ends_a_revoked_grant_as_soon_as_it_is_told_and_watches_the_ones_that_come_later() {
+    let w = World::demanding(&["approval"]).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let runs = tokio::spawn(plugin::run(w.agent.clone(), vec![Box::new(Client)], stop.clone()));
+    for _ in 0..2 {
+        let id = w.granted(|_| {}).await;
+        assert_eq!(w.agent.status().grants, 1);
+        w.fake.told().ended_grants.push(id);
+        w.fake.rang.notify_waiters();
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while w.agent.status().grants > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        assert_missing(&w.agent.run(&w.ask(), Some(REASON)).unwrap(), &[Step::Approval]);
+    }
+    assert_eq!(w.fake.told().heartbeats.len(), 1, "no heartbeat told it");
+    stop.cancel();
+    runs.await.unwrap();
 }
 
 #[tokio::test]

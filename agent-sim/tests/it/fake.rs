@@ -21,9 +21,10 @@ use formats::{
     Ambient, BodyHash, DeploymentGroupId, EndpointId, GrantClaims, KeySet, ManualClock, MfaProof, PersonId,
     PublishedKey, Purpose, RequestId, SigningKey, Statement, SystemEntropy, TenantId, Timestamp, UserId, VerifyingKey,
     agent_wire::{
-        ActivityBatch, ActivityRecord, ActivityStored, Deadlines, Heartbeat, HeartbeatAnswer, Inventory,
-        KEY_SET_HEADER, KeySetResponse, MachineInfo, MfaVerified, MfaVerify, RegisterRequest, RegisterResponse,
-        RequestState, RequestStatus, STATEMENT_HEADER, SnapshotAck, SubmitRequest, TokenRequest, TokenResponse,
+        ActivityBatch, ActivityRecord, ActivityStored, Deadlines, EndedGrants, Heartbeat, HeartbeatAnswer, HeldGrants,
+        Inventory, KEY_SET_HEADER, KeySetResponse, MachineInfo, MfaVerified, MfaVerify, RegisterRequest,
+        RegisterResponse, RequestState, RequestStatus, STATEMENT_HEADER, SnapshotAck, SubmitRequest, TokenRequest,
+        TokenResponse,
     },
     grant::Step,
     token::{ACCESS_LIFE, AUDIENCE_AGENT, AccessClaims, AssertionClaims, RegistrationClaims},
@@ -41,6 +42,8 @@ pub struct Fake {
     pub endpoint: EndpointId,
     pub root: SigningKey,
     pub url: String,
+    /// Rings for agents that watch their grants.
+    pub rang: tokio::sync::Notify,
     state: Mutex<Told>,
 }
 
@@ -152,6 +155,7 @@ impl Fake {
                 snapshot_polls: 0,
                 tokens: 0,
             }),
+            rang: tokio::sync::Notify::new(),
             clock,
             ambient,
         });
@@ -167,6 +171,7 @@ impl Fake {
             .route("/mfa/verify", post(mfa))
             .route("/activity", post(activity))
             .route("/inventory", post(async |_: Json<Inventory>| StatusCode::NO_CONTENT))
+            .route("/grants", post(grants))
             .route("/heartbeat", post(heartbeat))
             .layer(from_fn_with_state(fake.clone(), when_up))
             .with_state(fake.clone());
@@ -518,4 +523,19 @@ async fn heartbeat(State(fake): Server, Json(body): Json<Heartbeat>) -> Response
         ended_grants,
     })
     .into_response()
+}
+
+async fn grants(State(fake): Server, Json(body): Json<HeldGrants>) -> Response {
+    loop {
+        let told = fake.rang.notified();
+        let ended_grants: Vec<_> = {
+            let told = fake.told();
+            let ended = body.grants.iter().filter(|id| told.ended_grants.contains(id));
+            ended.copied().collect()
+        };
+        if !ended_grants.is_empty() {
+            return Json(EndedGrants { ended_grants }).into_response();
+        }
+        told.await;
+    }
 }

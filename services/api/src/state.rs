@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ApiConfig,
-    http::{TenantNews, agent::Offers},
+    http::{
+        TenantNews,
+        agent::{Endings, Offers},
+    },
     layers::{Limits, Metrics},
 };
 
@@ -29,6 +32,8 @@ pub struct Parts {
     pub news: TenantNews,
     /// Snapshots as agents get them.
     pub offers: Offers,
+    /// Ended grants, for the agents that hold them.
+    pub endings: Endings,
     /// Cancelled when the process is about to stop: polls end early then.
     pub shutdown: CancellationToken,
 }
@@ -50,6 +55,7 @@ impl ApiState {
             metrics,
             news,
             offers: Offers::default(),
+            endings: Endings::default(),
             shutdown,
         })))
     }

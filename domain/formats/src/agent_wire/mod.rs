@@ -17,6 +17,7 @@
 //! | `POST /mfa/verify` | [`MfaVerify`] | [`MfaVerified`] |
 //! | `POST /activity` | [`ActivityBatch`] | [`ActivityStored`] |
 //! | `POST /inventory` | [`Inventory`] | 204 |
+//! | `POST /grants` | [`HeldGrants`] | [`EndedGrants`], as soon as one of them has ended |
 //! | `POST /heartbeat` | [`Heartbeat`] | [`HeartbeatAnswer`] |
 
 mod activity;
@@ -34,7 +35,10 @@ pub use activity::{
 pub use enrolment::{
     DeploymentPackage, KeySetResponse, MachineInfo, RegisterRequest, RegisterResponse, TokenRequest, TokenResponse,
 };
-pub use report::{Heartbeat, HeartbeatAnswer, InstalledApplication, Inventory, PluginReport, PluginState, SnapshotAck};
+pub use report::{
+    EndedGrants, Heartbeat, HeartbeatAnswer, HeldGrants, InstalledApplication, Inventory, PluginReport, PluginState,
+    SnapshotAck,
+};
 pub use request::{
     CancelRequest, Deadlines, MfaVerified, MfaVerify, PolicyRevision, RequestState, RequestStatus, SnapshotVersion,
     SubmitRequest,

@@ -109,3 +109,19 @@ pub struct HeartbeatAnswer {
     #[serde(default)]
     pub ended_grants: Vec<RequestId>,
 }
+
+/// The body of `POST /grants`: the requests whose grants the agent holds, at most 1,000.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeldGrants {
+    /// The requests.
+    pub grants: Vec<RequestId>,
+}
+
+/// The answer to `POST /grants`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndedGrants {
+    /// Of the grants that were named: those that may not be used any more. Empty where the wait was over first.
+    pub ended_grants: Vec<RequestId>,
+}

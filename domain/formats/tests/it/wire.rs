@@ -3,10 +3,11 @@
 use formats::{
     BodyHash,
     agent_wire::{
-        ActivityBatch, ActivityRecord, ActivityStored, CitedSnapshot, Deadlines, DeploymentPackage, GrantUseReport,
-        Heartbeat, HeartbeatAnswer, Inventory, KeySetResponse, MachineInfo, MfaVerified, MfaVerify, PluginReport,
-        PluginState, PolicyRevision, RecordResult, RegisterRequest, RegisterResponse, ReportedDecision, RequestState,
-        RequestStatus, SnapshotAck, SnapshotVersion, SubmitRequest, TokenRequest, TokenResponse,
+        ActivityBatch, ActivityRecord, ActivityStored, CitedSnapshot, Deadlines, DeploymentPackage, EndedGrants,
+        GrantUseReport, Heartbeat, HeartbeatAnswer, HeldGrants, Inventory, KeySetResponse, MachineInfo, MfaVerified,
+        MfaVerify, PluginReport, PluginState, PolicyRevision, RecordResult, RegisterRequest, RegisterResponse,
+        ReportedDecision, RequestState, RequestStatus, SnapshotAck, SnapshotVersion, SubmitRequest, TokenRequest,
+        TokenResponse,
     },
 };
 use policy_engine::{ActionType, Os, Outcome, Step};
@@ -256,5 +257,17 @@ fn reports_have_their_known_shape() {
             ended_grants: vec![],
         },
         json!({"serverTime": t0(), "keySetVersion": 3, "endedGrants": []}),
+    );
+    assert_wire(
+        HeldGrants {
+            grants: vec![request()],
+        },
+        json!({"grants": [request()]}),
+    );
+    assert_wire(
+        EndedGrants {
+            ended_grants: vec![request()],
+        },
+        json!({"endedGrants": [request()]}),
     );
 }

@@ -175,6 +175,61 @@ async fn a_request_is_filed_once_and_its_approval_wakes_the_agent_with_a_grant()
 }
 
 #[tokio::test]
+async fn a_grant_that_ends_wakes_its_agent_and_no_other() {
+    let world = World::new().await;
+    world.policy("Ask first", "/opt/*").await;
+    let agent = world.agent("lab").await;
+    world.user("ann", &[Role::Admin]).await;
+    let origin = commands::Origin::inside(uuid::Uuid::nil());
+    let browser = world.browser("ann").await;
+    let cookie = browser.cookie.split_once('=').unwrap().1;
+    let ann = world.app.session(&origin, cookie).await.unwrap().caller;
+    let mut granted: Vec<formats::RequestId> = Vec::new();
+    for path in ["/opt/a", "/opt/b"] {
+        let filed = agent.submit(path).await.expect(201).json();
+        granted.push(filed["requestId"].as_str().unwrap().parse().unwrap());
+        let (_, digest) = agent.action(path);
+        let all = model::request::Narrowing::default();
+        let approved = world.app.approve(&ann, granted[granted.len() - 1], &digest, all, None);
+        approved.await.unwrap();
+    }
+    let path = "/agent/v1/grants";
+    let waiting = [("prefer", "wait=50")];
+    let (first, second) = (json!({ "grants": [granted[0]] }), json!({ "grants": [granted[1]] }));
+    let answer = agent.post(path, &first).await.expect(200).json();
+    assert_eq!(answer, json!({ "endedGrants": [] }));
+
+    let revoke = async |id| world.app.revoke_grant(&ann, id, None).await.unwrap();
+    // What ends for another agent's poll leaves this one open: it goes on until its own grant ends.
+    let both = soon(async {
+        tokio::join!(
+            agent.post_with(path, &first, &waiting),
+            agent.post_with(path, &second, &waiting),
+            async {
+                let told = world.app.store.head(world.tenant).await.unwrap();
+                revoke(granted[1]).await;
+                world.app.settled(world.tenant, told + 1).await;
+                let answer = agent.post(path, &first).await.expect(200).json();
+                assert_eq!(answer, json!({ "endedGrants": [] }));
+                revoke(granted[0]).await;
+            }
+        )
+    });
+    let (one, two, ()) = both.await;
+    assert_eq!(one.expect(200).json(), json!({ "endedGrants": [granted[0]] }));
+    assert_eq!(two.expect(200).json(), json!({ "endedGrants": [granted[1]] }));
+    // One that ended before, or is another endpoint's, is told at once.
+    let other = world.agent("other").await;
+    for who in [&agent, &other] {
+        let answer = soon(who.post_with(path, &first, &waiting)).await.expect(200).json();
+        assert_eq!(answer, json!({ "endedGrants": [granted[0]] }));
+    }
+    let many: Vec<_> = std::iter::repeat_n(granted[0], 1_001).collect();
+    let refused = agent.post(path, &json!({ "grants": many })).await.expect(422);
+    assert_eq!(refused.json()["field"], "grants");
+}
+
+#[tokio::test]
 async fn a_request_with_another_digest_is_refused_and_one_can_be_taken_back() {
     let world = World::new().await;
     world.policy("Ask first", "/opt/*").await;

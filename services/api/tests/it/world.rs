@@ -414,6 +414,12 @@ impl Agent<'_> {
         self.world.post(path, &self.token, body).await
     }
 
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Reply {
+        let ask = request(Method::POST, path).bearer(&self.token);
+        let ask = headers.iter().fold(ask, |ask, (name, value)| ask.with(*name, value));
+        self.world.send(ask.json(body)).await
+    }
+
     /// An elevation of this program, and its digest.
     pub fn action(&self, path: &str) -> (Value, String) {
         let action = json!({

@@ -100,7 +100,7 @@ impl App {
         self.ended(caller, "cancelRequest", request, &content, command).await
     }
 
-    /// Takes a grant back; its agent learns of it with its next heartbeat, or when it asks for the request.
+    /// Takes a grant back; its agent learns of it at once where it watches its grants, else with its next heartbeat.
     ///
     /// # Errors
     /// `NO_ACTIVE_GRANT`, `NOT_FOUND`, `FORBIDDEN`.

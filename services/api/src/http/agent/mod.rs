@@ -2,6 +2,7 @@
 //! the agent uses too.
 
 mod body;
+mod endings;
 mod enrol;
 mod offers;
 mod poll;
@@ -12,6 +13,7 @@ mod store;
 
 use axum::{Router, middleware::from_fn_with_state};
 
+pub use endings::Endings;
 pub use offers::Offers;
 
 use crate::{
@@ -163,6 +165,20 @@ fn reports() -> Door {
             .refuses(401, "INVALID_CODE")
             .refuses(403, "MFA_BY_APPROVER, MFA_OTHER_USER")
             .refuses(429, "LOCKED"),
+        )
+        .post(
+            "/agent/v1/grants",
+            reports::grants,
+            agent(
+                "agentGrants",
+                "Which of the grants that the agent holds have ended; changes nothing",
+            )
+            .header(
+                "Prefer",
+                "wait=SECONDS, at most 50: how long to wait until one of them ends",
+            )
+            .takes(Shape::Json("HeldGrants"))
+            .answers(200, "Those that ended", Shape::Json("EndedGrants")),
         )
         .post(
             "/agent/v1/heartbeat",

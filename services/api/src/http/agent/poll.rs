@@ -41,14 +41,29 @@ impl Poll {
     /// # Errors
     /// Where the agent may not ask any more; at most five seconds after that.
     pub(super) async fn wait<T>(&mut self, shown: &mut watch::Receiver<T>) -> Outcome<bool> {
+        let changed = async {
+            if shown.changed().await.is_err() {
+                // Whoever told it has ended; the next poll finds another.
+                std::future::pending::<()>().await;
+            }
+        };
+        Ok(self.wait_on(changed).await?.is_some())
+    }
+
+    /// Waits until `news` is there. None where it was not before the end: the time was up, or the server stops.
+    ///
+    /// # Errors
+    /// As [`Poll::wait`].
+    pub(super) async fn wait_on<T>(&mut self, news: impl Future<Output = T>) -> Outcome<Option<T>> {
+        tokio::pin!(news);
         loop {
             let now = Instant::now();
             if now >= self.ends {
-                return Ok(false);
+                return Ok(None);
             }
             tokio::select! {
-                Ok(()) = shown.changed() => return Ok(true),
-                () = self.state.shutdown.cancelled() => return Ok(false),
+                heard = &mut news => return Ok(Some(heard)),
+                () = self.state.shutdown.cancelled() => return Ok(None),
                 () = tokio::time::sleep_until(self.ends.min(now + TICK)) => {}
             }
             self.still_known().await?;

@@ -6,15 +6,16 @@ use eventstore::TenantTx;
 use formats::{
     EndpointId,
     agent_wire::{
-        ActivityBatch, ActivityStored, Heartbeat, HeartbeatAnswer, Inventory, MfaVerified, MfaVerify, PluginState,
+        ActivityBatch, ActivityStored, EndedGrants, Heartbeat, HeartbeatAnswer, HeldGrants, Inventory, MfaVerified,
+        MfaVerify, PluginState,
     },
 };
 use projections::fleet;
 
-use super::{body::AgentJson, store};
+use super::{body::AgentJson, endings::Endings, poll::Poll, store};
 use crate::{
     Answer, ApiState,
-    extract::{Endpoint, Json},
+    extract::{Endpoint, Json, SlowPoll},
 };
 
 /// The most programs of an inventory.
@@ -79,6 +80,24 @@ pub(super) async fn inventory(
     store::keep_inventory(&mut tx, id_of(&endpoint)?, now, &inventory).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Those of the held grants that have ended; with a wait, as soon as one has.
+pub(super) async fn grants(
+    State(state): State<ApiState>,
+    endpoint: Endpoint,
+    SlowPoll(wait): SlowPoll,
+    Json(HeldGrants { grants }): Json<HeldGrants>,
+) -> Answer<Json<EndedGrants>> {
+    let mut poll = Poll::open(&state, &endpoint, wait);
+    // Listened to before the grants are looked at, so that none ends between the two.
+    let mut ending = Endings::listen(&state, endpoint.caller.tenant).await?;
+    loop {
+        let ended_grants = state.app.ended_grants(&endpoint.caller, &grants).await?;
+        if !ended_grants.is_empty() || poll.wait_on(ending.of_any(&grants)).await?.is_none() {
+            return Ok(Json(EndedGrants { ended_grants }));
+        }
+    }
 }
 
 pub(super) async fn heartbeat(
