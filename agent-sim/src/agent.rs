@@ -340,7 +340,9 @@ impl Agent {
             Ok(claims) => claims,
             // The key may be newer than the key set in hand.
             Err(_) => {
-                self.refresh_keys().await?;
+                // The server takes the token, whether or not its signature can be verified here yet.
+                let reply = self.send_bare(&Call::get("/keyset").bearer(token)).await?;
+                self.take_keys(&reply)?;
                 verify(&self.core().keys).map_err(|_| Untrusted::Token)?
             }
         };
@@ -358,10 +360,12 @@ impl Agent {
 
     /// Asks for the key set and takes it if it is newer and of the root key. Whether it was newer is told.
     pub(crate) async fn refresh_keys(&self) -> Result<bool, AgentError> {
-        // No access token is needed: the set is public, and a token may not verify before the set is known.
-        let tenant = self.core().identity.tenant;
-        let call = Call::get(&format!("/keyset?tenant={tenant}"));
-        let answer: KeySetResponse = self.send_bare(&call).await?.json()?;
+        let reply = self.send(Call::get("/keyset")).await?;
+        self.take_keys(&reply)
+    }
+
+    fn take_keys(&self, reply: &Reply) -> Result<bool, AgentError> {
+        let answer: KeySetResponse = reply.json()?;
         let mut core = self.core();
         match KeySet::verify(
             &core.identity.root,

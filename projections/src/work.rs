@@ -103,6 +103,22 @@ pub async fn due_of(pool: &PgPool, kind: &str, tenant: TenantId) -> Result<Optio
     row.map(|row| row.at("due_at")).transpose()
 }
 
+/// How many tenants that are not suspended have work of this kind that was due before a moment.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn overdue(pool: &PgPool, kind: &str, before: Timestamp) -> Result<u64, ReadError> {
+    let row = sqlx::query(
+        "select count(*) as tenants from tenant_work w join tenant t on t.id = w.tenant_id
+         where w.kind = $1 and w.due_at < $2 and t.status = 'active'",
+    )
+    .bind(kind)
+    .bind(moment(before))
+    .fetch_one(pool)
+    .await?;
+    row.count("tenants")
+}
+
 /// Sets when this tenant's work is due, or that there is none. A claim stays as it is.
 pub(crate) async fn set(tx: &mut TenantTx, kind: &str, due_at: Option<Timestamp>) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();

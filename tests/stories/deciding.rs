@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use formats::RequestId;
-use model::request::Narrowing;
+use model::request::{Approver, Narrowing};
 use portcullis::config::Role;
 use tokio_util::sync::CancellationToken;
 
@@ -276,5 +276,101 @@ async fn of_one_code_given_fifty_times_at_once_one_succeeds_and_failures_lock_on
         .await
         .unwrap();
     assert_eq!(answer.status().as_u16(), 303, "{}", answer.text().await.unwrap());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_escalates_to_the_requester_alone_only_where_the_tenant_lets_people_decide_their_own() {
+    let world = World::begin().await;
+    let (app, owner) = (world.app(), world.caller("acme", "owner").await);
+    let (endpoint, tenant) = (world.endpoint("acme").await, world.tenant_id("acme"));
+    let member = world.caller("acme", "member").await.user().unwrap();
+    let (first, _) = world.file(&endpoint, "whose.exe").await;
+    let head = app.store.head(tenant).await.unwrap();
+    assert!(app.settled(tenant, head).await);
+    let mut tx = app.reading(tenant).await.unwrap();
+    let row = projections::request_queue::find(&mut tx, first).await.unwrap().unwrap();
+    let rules = projections::approval_rules::all(&mut tx).await.unwrap();
+    let mut settings = projections::directory::tenant(&mut tx).await.unwrap().unwrap().settings;
+    drop(tx);
+    app.link_endpoint_account(&owner, row.person, member).await.unwrap();
+    for rule in rules {
+        let mut definition = rule.definition;
+        definition.secondary = vec![Approver::User(member)];
+        app.change_approval_rule(&owner, rule.id, definition).await.unwrap();
+    }
+    for (lets, wanted) in [(false, "RequestExpired"), (true, "RequestEscalated")] {
+        settings.self_approval = lets;
+        app.change_settings(&owner, settings.clone()).await.unwrap();
+        let (request, _) = world.file(&endpoint, &format!("own-{lets}.exe")).await;
+        world.advance(Duration::from_secs(30 * 60)).await;
+        let met = world
+            .until("the deadline", async || {
+                let mut events = world.log("acme", head).await.into_iter();
+                let of = events.find(|event| {
+                    let kind = event.body.event_type.as_str();
+                    event.body.stream.id == request.uuid() && ["RequestExpired", "RequestEscalated"].contains(&kind)
+                });
+                of.map(|event| event.body.event_type)
+            })
+            .await;
+        assert_eq!(met, wanted);
+        if lets {
+            let to = world.user("acme", "member").email.clone();
+            world
+                .until("the mail to whom it was escalated", async || {
+                    let mails = world.mails().await;
+                    mails.into_iter().find(|mail| {
+                        mail["to"][0] == to && mail["text"].as_str().unwrap().contains(&request.to_string())
+                    })
+                })
+                .await;
+        }
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_that_stands_still_stops_only_what_is_decided_by_it() {
+    let world = World::begin().await;
+    let (app, admin) = (world.app(), world.caller("acme", "admin").await);
+    let (endpoint, tenant) = (world.endpoint("acme").await, world.tenant_id("acme"));
+    let park = async |name: &str| {
+        let head = app.store.head(tenant).await.unwrap();
+        assert!(app.settled(tenant, head).await || name == "request_queue");
+        sqlx::query(
+            "update projection_checkpoint set parked_at = now(), error = 'a story', parked_position = position + 1
+             where tenant_id = $1 and projection = $2 and state = 'live'",
+        )
+        .bind(tenant.uuid())
+        .bind(name)
+        .execute(app.pool())
+        .await
+        .unwrap();
+    };
+    let none = Narrowing::default();
+    park("audit_trail").await;
+    let mut filed = Vec::new();
+    for n in 0..3 {
+        filed.push(world.file(&endpoint, &format!("parked-{n}.exe")).await);
+    }
+    app.approve(&admin, filed[0].0, &filed[0].1, none, None).await.unwrap();
+    world
+        .until("the queue's row", async || {
+            let mut tx = app.reading(tenant).await.unwrap();
+            let row = projections::request_queue::find(&mut tx, filed[2].0).await.unwrap();
+            row.map(drop)
+        })
+        .await;
+
+    // The control: what is decided by the queue is refused as long as that stands still.
+    park("request_queue").await;
+    let no = Some("no".to_owned());
+    app.deny(&admin, filed[1].0, &filed[1].1, no).await.unwrap();
+    let refusal = app
+        .approve(&admin, filed[2].0, &filed[2].1, none, None)
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.code, "UNAVAILABLE", "{refusal}");
     world.end().await;
 }

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::DirBuilderExt, path::Path, time::Duration};
 
 use commands::{Caller, Principal};
-use formats::{RequestId, agent_wire::MachineInfo};
+use formats::{Purpose, RequestId, agent_wire::MachineInfo};
 use model::request::Narrowing;
 use policy_engine::{Action, Outcome, Step};
 use portcullis_agent::{
@@ -512,5 +512,24 @@ async fn without_the_server_an_agent_does_what_the_offline_table_says_and_tells_
     );
     // Back in touch, the session and the grant that waits for its code go on.
     permitted(&guarded, Some(WHY));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_follows_when_the_tenants_keys_change() {
+    let world = World::begin().await;
+    let agent = agent(&world, "here", None).await;
+    let (app, tenant) = (world.app(), world.tenant_id("acme"));
+    let before = agent.status().key_set_version;
+    for purpose in [Purpose::Grant, Purpose::Snapshot] {
+        app.rotate_key(tenant, purpose, Duration::from_secs(3600))
+            .await
+            .unwrap();
+    }
+    let asked = download(&world, &agent, "after-rotation.exe");
+    granted(&world, &agent, &asked, Narrowing::default()).await;
+    assert!(agent.status().key_set_version > before);
+    agent.sync_once().await.unwrap();
+    assert!(agent.run(&asked, None).unwrap().is_permitted());
     world.end().await;
 }

@@ -159,6 +159,43 @@ async fn a_refused_address_is_recorded_and_keeps_no_other_mail_back() {
     assert_eq!(row.get::<i32, _>("attempts"), 1, "it is not tried again");
     assert_eq!(row.get::<String, _>("last_error"), "the mail server answered 550");
     drop(tx);
+
+    // Administrators see it, at the mail and at the user, and have it sent again once the address works.
+    let admin = world.browser("acme", "admin").await;
+    let seen = "{ mails(states: [REFUSED, FAILED]) { nodes { position part state attempts lastAnswer requestId
+        user { id email mailRefused } } } mailFigures { waiting sent failed sending } }";
+    let answer = admin.ask(seen, json!({})).await;
+    let refused = &answer["data"]["mails"]["nodes"][0];
+    assert_eq!(refused["requestId"], request.to_string(), "{answer}");
+    assert_eq!(
+        (&refused["state"], &refused["attempts"]),
+        (&json!("REFUSED"), &json!(1))
+    );
+    assert_eq!(refused["user"]["email"], to);
+    for said in [&refused["lastAnswer"], &refused["user"]["mailRefused"]] {
+        assert_eq!(said, "the mail server answered 550");
+    }
+    let figures_shown = &answer["data"]["mailFigures"];
+    assert_eq!(figures_shown["failed"], json!(after.failed), "{answer}");
+    assert_eq!(figures_shown["sending"], true);
+    post.treat(&to, Mood::Takes);
+    let resend = "mutation($i: ResendMailInput!) { resendMail(input: $i) { mail { state } } }";
+    let which = json!({ "i": {
+        "position": refused["position"], "part": refused["part"], "userId": refused["user"]["id"],
+    } });
+    let answer = admin.ask(resend, which.clone()).await;
+    assert!(answer["errors"].is_null(), "{answer}");
+    mail(&world, &post, &to, &request.to_string()).await;
+    emptied(&world, "acme").await;
+    assert_eq!(post.mails_to(&to, &request.to_string()).len(), 1);
+    let answer = admin.ask(resend, which).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "MAIL_NOT_ENDED", "{answer}");
+    let answer = admin.ask(seen, json!({})).await;
+    assert!(!answer["data"]["mails"]["nodes"].to_string().contains(&to), "{answer}");
+    let user = "query($id: ID!) { user(id: $id) { mailRefused } }";
+    let id = world.caller("acme", "approver").await.user().unwrap();
+    let answer = admin.ask(user, json!({ "id": id })).await;
+    assert_eq!(answer["data"]["user"], json!({ "mailRefused": null }), "{answer}");
     world.end().await;
 }
 

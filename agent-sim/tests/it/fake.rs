@@ -397,7 +397,10 @@ async fn token(State(fake): Server, Json(body): Json<TokenRequest>) -> Response 
     .into_response()
 }
 
-async fn key_set(State(fake): Server) -> Response {
+async fn key_set(State(fake): Server, headers: HeaderMap) -> Response {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let truth = fake.true_key_set().sign(&fake.root).unwrap();
     let lie = fake.told().key_set.clone();
     Json(KeySetResponse {

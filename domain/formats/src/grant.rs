@@ -24,7 +24,7 @@ pub struct GrantClaims {
     pub user: String,
     /// The person behind that account.
     pub person: PersonId,
-    /// When the request was approved.
+    /// When the grant was signed: anew for each answer that carries it, so not the moment of the approval.
     pub issued_at: Timestamp,
     /// Not usable at and after this moment.
     pub not_after: Timestamp,

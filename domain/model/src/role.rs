@@ -47,7 +47,7 @@ pub enum Scope {
     /// Read requests.
     #[serde(rename = "requests:read")]
     RequestsRead,
-    /// Decide requests as far as routing names the account's owner; cancel and revoke.
+    /// Cancel, revoke and expire requests. No key decides one: that is for people.
     #[serde(rename = "requests:write")]
     RequestsWrite,
     /// Read users and teams.

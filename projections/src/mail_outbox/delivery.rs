@@ -24,6 +24,22 @@ pub enum DeliveryStatus {
     Refused,
     /// Given up after too many attempts, or there was no address.
     Failed,
+    /// There was nothing left to say when its turn came.
+    Moot,
+}
+
+impl DeliveryStatus {
+    /// The word in the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Moot => "moot",
+        }
+    }
 }
 
 /// A mail to one user that is due.
@@ -61,6 +77,8 @@ pub enum Attempt {
         /// What went wrong; no personal data.
         error: String,
     },
+    /// There is nothing left to say.
+    Moot,
 }
 
 /// How many mails there are.
@@ -185,6 +203,7 @@ pub async fn record(tx: &mut TenantTx, delivery: &Delivery, attempt: &Attempt) -
         Attempt::Retry { error, at } => ("queued", Some(error), Some(*at), None),
         Attempt::Ended { refused: true, error } => ("refused", Some(error), None, None),
         Attempt::Ended { refused: false, error } => ("failed", Some(error), None, None),
+        Attempt::Moot => ("moot", None, None, None),
     };
     sqlx::query(
         "update mail_delivery

@@ -7,11 +7,13 @@
 //! cannot give an old mail another name.
 
 mod delivery;
+mod reader;
 mod reducer;
 
 pub use delivery::{
     Attempt, Delivery, DeliveryStatus, Figures, address, due_deliveries, figures, open_tasks, record, settle_work,
 };
+pub use reader::{MailView, RefusedAddress, find, list, refused_addresses, resend};
 pub use reducer::MailOutbox;
 
 use formats::{RequestId, Timestamp, UserId};

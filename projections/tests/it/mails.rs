@@ -6,7 +6,8 @@ use model::{
     user::{User, UserCommand},
 };
 use projections::{
-    mail_outbox::{self, Attempt, MailKind, Outgoing, Recipients},
+    Page,
+    mail_outbox::{self, Attempt, DeliveryStatus, MailKind, Outgoing, Recipients},
     work,
 };
 
@@ -207,6 +208,60 @@ async fn a_mail_is_tried_until_it_is_sent_and_the_work_is_due_when_the_next_atte
         (figures.open, figures.queued, figures.sent, figures.failed),
         (0, 0, 1, 0)
     );
+}
+
+#[tokio::test]
+async fn a_mail_with_nothing_left_to_say_is_no_failure_and_only_failures_are_sent_again() {
+    let world = World::new().await;
+    let anna = world.id::<UserId>();
+    for attempt in [
+        Attempt::Moot,
+        Attempt::Ended {
+            refused: true,
+            error: "the mail server answered 550".into(),
+        },
+    ] {
+        world.submit(world.submission(world.id(), anna)).await;
+        world.drain().await;
+        address_all(&world, anna).await;
+        let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
+            .await
+            .unwrap();
+        let due = mail_outbox::due_deliveries(&mut tx, world.now(), 10).await.unwrap();
+        mail_outbox::record(&mut tx, &due[0], &attempt).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
+        .await
+        .unwrap();
+    let figures = mail_outbox::figures(&mut tx).await.unwrap();
+    assert_eq!((figures.queued, figures.sent, figures.failed), (0, 0, 1));
+    let listed = mail_outbox::list(&mut tx, &[], &Page::first(10)).await.unwrap().nodes();
+    let states: Vec<_> = listed.iter().map(|mail| mail.status).collect();
+    assert_eq!(
+        states,
+        [DeliveryStatus::Refused, DeliveryStatus::Moot],
+        "the newest first"
+    );
+    let first = Page::first(1);
+    let page = mail_outbox::list(&mut tx, &[], &first).await.unwrap();
+    let next = Page::after(page.edges[0].cursor.clone(), 1);
+    assert_eq!(
+        mail_outbox::list(&mut tx, &[], &next).await.unwrap().nodes(),
+        listed[1..]
+    );
+    let refused = mail_outbox::refused_addresses(&mut tx).await.unwrap();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (refused[0].user, refused[0].error.as_str()),
+        (anna, "the mail server answered 550")
+    );
+    for mail in &listed {
+        let again = mail_outbox::resend(&mut tx, mail.position, mail.n, anna, world.now()).await;
+        assert_eq!(again.unwrap(), mail.status == DeliveryStatus::Refused);
+    }
+    assert_eq!(mail_outbox::figures(&mut tx).await.unwrap().queued, 1);
+    assert_eq!(mail_outbox::refused_addresses(&mut tx).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -137,6 +137,13 @@ impl App {
             .is_ok()
     }
 
+    /// As [`App::settled`], for these read models alone.
+    pub(crate) async fn shows(&self, read_models: &[&str], tenant: TenantId, position: u64) -> bool {
+        let within = self.config.settle_within;
+        let waited = self.waiter.wait_for_some(read_models, tenant, position, within);
+        waited.await.is_ok()
+    }
+
     /// The envelope of a caller's command. `content` is what makes the command this one and no other.
     pub(crate) fn envelope(&self, caller: &Caller, operation: &str, content: &impl Serialize) -> Outcome<Envelope> {
         let content = serde_json::to_vec(content).map_err(Refusal::internal)?;

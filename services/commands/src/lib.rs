@@ -13,6 +13,7 @@ mod caller;
 mod collections;
 mod fleet;
 mod insight;
+mod mails;
 pub mod outbound;
 mod people;
 mod policies;

@@ -169,7 +169,8 @@ impl App {
     /// open, so that nobody makes another's request their own, or their own another's, to decide it.
     ///
     /// # Errors
-    /// `ALREADY_LINKED`, `REQUESTS_OPEN`, `NOT_FOUND`, `FORBIDDEN`.
+    /// `ALREADY_LINKED`, `NOT_FOUND`, `FORBIDDEN`. Open requests don't stand in the way: from then on they are their
+    /// user's own.
     pub async fn link_endpoint_account(&self, caller: &Caller, person: PersonId, user: UserId) -> Outcome<Written> {
         caller.demand(Act::WritePeople)?;
         let account: User = self.state(caller.tenant, user.uuid()).await?;

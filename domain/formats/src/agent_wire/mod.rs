@@ -1,14 +1,14 @@
 //! What agents and server say to each other on `/agent/v1` (`docs/contracts.md § 4`). Both sides use these types.
 //!
 //! All bodies are JSON with names in camelCase; a field that is not known is refused. Errors are
-//! `application/problem+json` ([`Problem`]). A call other than `register`, `token` and `keyset` carries
+//! `application/problem+json` ([`Problem`]). A call other than `register` and `token` carries
 //! `Authorization: Bearer` with the access token. Long polls take `Prefer: wait=SECONDS`, at most [`MAX_WAIT`].
 //!
 //! | call | body | answer |
 //! | --- | --- | --- |
 //! | `POST /register` | [`RegisterRequest`] | [`RegisterResponse`] |
 //! | `POST /token` | [`TokenRequest`] | [`TokenResponse`] |
-//! | `GET /keyset?tenant=ten_…` | – | [`KeySetResponse`] |
+//! | `GET /keyset` | – | [`KeySetResponse`] |
 //! | `GET /snapshot` | – | the body, or 304; headers [`STATEMENT_HEADER`], [`KEY_SET_HEADER`], `ETag` |
 //! | `POST /snapshot/ack` | [`SnapshotAck`] | 204 |
 //! | `POST /requests` | [`SubmitRequest`] | [`RequestState`], 201, or 200 for one that was open already |

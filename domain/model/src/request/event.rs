@@ -60,6 +60,14 @@ pub struct Route {
     pub self_approval: bool,
 }
 
+impl Route {
+    /// Whether people may decide their own requests here: the tenant says so for all of them, or the rule for its own.
+    #[must_use]
+    pub const fn lets_own(&self, settings: &crate::tenant::Settings) -> bool {
+        settings.self_approval || self.self_approval
+    }
+}
+
 /// The windows of `docs/domain.md § 3`, as they were at submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

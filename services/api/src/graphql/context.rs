@@ -25,6 +25,7 @@ use projections::{
     collections::CollectionView,
     directory::{TeamView, TenantView, UserView},
     fleet::GroupView,
+    mail_outbox::RefusedAddress,
     policies::{PolicyFilter, PolicySort, PolicyView},
     policy_snapshot::HeldSnapshot,
     request_queue::{Counts, QueuedRequest},
@@ -169,6 +170,7 @@ pub(crate) struct Frame {
     rules: OnceCell<Arc<Vec<ApprovalRuleView>>>,
     policies: OnceCell<Arc<Vec<PolicyView>>>,
     held: OnceCell<Arc<Vec<HeldSnapshot>>>,
+    refused: OnceCell<Arc<Vec<RefusedAddress>>>,
     counts: OnceCell<Arc<Counts>>,
 }
 
@@ -230,6 +232,7 @@ impl Frame {
             rules: OnceCell::new(),
             policies: OnceCell::new(),
             held: OnceCell::new(),
+            refused: OnceCell::new(),
             counts: OnceCell::new(),
         }
     }
@@ -263,6 +266,8 @@ impl Frame {
         counts: Counts = |tx| projections::request_queue::counts(&mut tx).await?;
         /// Snapshots that wait for a confirmation.
         held: Vec<HeldSnapshot> = |tx| projections::policy_snapshot::held(&mut tx).await?;
+        /// Users to whom the mail server takes no mail.
+        refused: Vec<RefusedAddress> = |tx| projections::mail_outbox::refused_addresses(&mut tx).await?;
         /// All policies that are not deleted, by name, with what is staged.
         policies: Vec<PolicyView> = |tx| {
             let mut all = Vec::new();

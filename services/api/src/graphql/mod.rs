@@ -20,6 +20,7 @@ mod http;
 mod ids;
 mod limits;
 mod loaders;
+mod mails;
 mod measure;
 mod node;
 mod overview;
@@ -73,6 +74,7 @@ struct Query(
     scim::ScimQuery,
     service_accounts::ServiceAccountQuery,
     settings::SettingsQuery,
+    mails::MailQuery,
 );
 
 #[derive(MergedObject, Default)]
@@ -88,6 +90,7 @@ struct Mutation(
     service_accounts::ServiceAccountMutation,
     settings::SettingsMutation,
     request_changes::RequestMutation,
+    mails::MailMutation,
 );
 
 type ApiSchema = Schema<Query, Mutation, subscriptions::SubscriptionRoot>;

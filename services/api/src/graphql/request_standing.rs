@@ -48,7 +48,7 @@ pub(crate) async fn refusal(frame: &Frame, request: &QueuedRequest) -> Answer<Op
         return Ok(Some("FORBIDDEN"));
     }
     let viewer = frame.viewer().await?;
-    let self_approval = request.route.self_approval || frame.tenant().await?.settings.self_approval;
+    let self_approval = request.route.lets_own(&frame.tenant().await?.settings);
     Ok(judge(
         request,
         &viewer,
@@ -200,7 +200,7 @@ pub(crate) async fn eligible_approvers(frame: &Frame, request: &QueuedRequest) -
     let users = frame.load().load_many(asked.iter().map(|(user, _)| *user)).await?;
     let requester = frame.load().load_one(request.person).await?;
     let linked = requester.as_ref().and_then(|person| Some(person.link.as_ref()?.user));
-    let self_approval = request.route.self_approval || frame.tenant().await?.settings.self_approval;
+    let self_approval = request.route.lets_own(&frame.tenant().await?.settings);
     let mut seen = HashSet::new();
     let mut eligible = Vec::new();
     for (id, side) in asked {

@@ -304,9 +304,9 @@ impl Action {
         self.known()?.file.as_deref()
     }
 
-    /// Always null: the working directory is in the digest, and not kept.
+    /// The working directory, where the endpoint told one; it is part of the digest.
     async fn cwd(&self) -> Option<&str> {
-        None
+        self.0.details.as_ref()?.cwd.as_deref()
     }
 
     /// At the endpoint, in UTC.

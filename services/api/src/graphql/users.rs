@@ -91,6 +91,18 @@ impl User {
         Ok(accounts.iter().filter_map(EndpointAccountLink::of).collect())
     }
 
+    /// What the mail server said when it last refused this user's address, until it takes a mail to it again. Null to
+    /// whoever may not read people and is not the user.
+    async fn mail_refused(&self, ctx: &Context<'_>) -> Answer<Option<String>> {
+        let frame = ctx.frame();
+        if frame.caller.user() != Some(self.0.id) && !frame.caller.may(Act::ReadPeople) {
+            return Ok(None);
+        }
+        let refused = frame.refused().await?;
+        let of = refused.iter().find(|refused| refused.user == self.0.id);
+        Ok(of.map(|refused| refused.error.clone()))
+    }
+
     async fn totp_enrolled(&self) -> bool {
         self.0.factors.iter().any(|factor| factor == "totp")
     }

@@ -9,7 +9,8 @@ use axum::{
 };
 use commands::{Origin, Refusal};
 use eventstore::missing_migrations;
-use projections::ProjectionStatus;
+use formats::Timestamp;
+use projections::{ProjectionStatus, work};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -23,6 +24,8 @@ use crate::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// From how many events on a read model counts as lagging.
 const LAGGING: u64 = 1_000;
+/// For how long a mail may be due before it is amiss, in milliseconds.
+const MAIL_LATE: i64 = 5 * 60 * 1_000;
 
 pub(super) fn door() -> Door {
     Door::new()
@@ -100,10 +103,12 @@ struct Readiness {
 
 async fn ready(State(state): State<ApiState>) -> Response {
     let pool = state.app.pool();
-    let (database, migrations, projections) = tokio::join!(
+    let due = Timestamp::from_millis(state.app.now().millis() - MAIL_LATE);
+    let (database, migrations, projections, mail) = tokio::join!(
         timeout(ANSWER_WITHIN, pool.acquire()),
         timeout(ANSWER_WITHIN, missing_migrations(pool)),
         timeout(ANSWER_WITHIN, projections::status(pool)),
+        timeout(ANSWER_WITHIN, work::overdue(pool, work::MAIL, due)),
     );
     let database = match database {
         Ok(Ok(_)) => Check::ok("database"),
@@ -125,15 +130,7 @@ async fn ready(State(state): State<ApiState>) -> Response {
         Ok(Err(_)) => Check::amiss("projections", Condition::Degraded, "not to be read"),
         Err(_) => Check::amiss("projections", Condition::Degraded, "no answer in time"),
     };
-    let mail = if state.config.mail {
-        Check::ok("mail")
-    } else {
-        Check::amiss(
-            "mail",
-            Condition::Degraded,
-            "no SMTP settings: mails wait in the outbox",
-        )
-    };
+    let mail = check_mail(state.config.mail, mail.ok().and_then(Result::ok));
     let mut checks = vec![database, migrations, projections, mail];
     if state.shutdown.is_cancelled() {
         checks.push(Check::amiss("process", Condition::Unavailable, "about to stop"));
@@ -145,6 +142,22 @@ async fn ready(State(state): State<ApiState>) -> Response {
         StatusCode::OK
     };
     (code, Json(Readiness { status, checks })).into_response()
+}
+
+/// Says how many tenants' mails wait, never whose.
+fn check_mail(settings: bool, waiting: Option<u64>) -> Check {
+    let waiting = match waiting {
+        Some(0) => None,
+        Some(tenants) => Some(format!("mails of {tenants} tenants wait for more than five minutes")),
+        None => Some("what waits is not to be read".to_owned()),
+    };
+    let none = (!settings).then(|| "no SMTP settings: mails wait in the outbox".to_owned());
+    let amiss: Vec<_> = none.into_iter().chain(waiting).collect();
+    if amiss.is_empty() {
+        Check::ok("mail")
+    } else {
+        Check::amiss("mail", Condition::Degraded, amiss.join("; "))
+    }
 }
 
 /// Names read models, never tenants: the page is open.
@@ -219,6 +232,21 @@ mod tests {
             building: 0,
             parked,
         }
+    }
+
+    #[test]
+    fn mails_that_wait_are_counted_by_tenants() {
+        assert_eq!(check_mail(true, Some(0)).status, Condition::Ok);
+        let late = check_mail(true, Some(2));
+        assert_eq!(late.status, Condition::Degraded);
+        assert_eq!(
+            late.detail.unwrap(),
+            "mails of 2 tenants wait for more than five minutes"
+        );
+        assert_eq!(
+            check_mail(false, Some(0)).detail.unwrap(),
+            "no SMTP settings: mails wait in the outbox"
+        );
     }
 
     #[test]

@@ -48,6 +48,18 @@ pub(crate) struct Engine {
     pub(crate) version: u64,
 }
 
+/// The read models that commands read before they decide: what is evaluated, whom a route names, what is open already,
+/// and which objects exist.
+const READ_BY_COMMANDS: &[&str] = &[
+    "policy_snapshot",
+    "policies",
+    "collections",
+    "directory",
+    projections::request_queue::NAME,
+    "fleet",
+    "approval_rules",
+];
+
 impl App {
     /// The engine on what a group's agents are offered now. A group without a snapshot yet has an empty one.
     pub(crate) async fn engine(&self, tenant: TenantId, group: DeploymentGroupId) -> Outcome<Engine> {
@@ -99,10 +111,11 @@ impl App {
         Ok(engine.index.explain(action))
     }
 
-    /// Waits until the read models show what the log holds now, so that a decision is not made on an older policy.
+    /// Waits until the read models that commands read show what the log holds now, so that nothing is decided on an older
+    /// policy. The others may lag or stand still: no decision reads them.
     pub(crate) async fn caught_up(&self, tenant: TenantId) -> Outcome<()> {
         let head = self.store.head(tenant).await?;
-        if self.settled(tenant, head).await {
+        if self.shows(READ_BY_COMMANDS, tenant, head).await {
             Ok(())
         } else {
             Err(Refusal::unavailable(format!(

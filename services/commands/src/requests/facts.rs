@@ -110,7 +110,7 @@ impl App {
             eligible: Self::decides(caller) && (primary || secondary),
             secondary_only: secondary,
             own: self.is_own(caller, request.person(), request.user()).await?,
-            self_approval: settings.self_approval || route.self_approval,
+            self_approval: route.lets_own(&settings),
             secondary_can_decide: self.secondary_can_decide(tenant, request).await?,
             digest_mac: self.digest_mac(tenant, &digest).await?,
             denied_now,

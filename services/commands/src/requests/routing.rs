@@ -149,7 +149,7 @@ impl App {
         };
         let able = projections::directory::resolve(&mut tx, &route.primary).await?;
         let requester = projections::directory::canonical(&mut tx, requester).await?;
-        let self_allowed = settings.self_approval || route.self_approval;
+        let self_allowed = route.lets_own(settings);
         let no_approver = !able.iter().any(|user| self_allowed || user.person != requester);
         Ok(Routed {
             route,
@@ -187,7 +187,9 @@ impl App {
             return Ok(false);
         }
         let requester = projections::directory::canonical(&mut tx, request.person()).await?;
-        Ok(request.route().self_approval || able.iter().any(|user| user.person != requester))
+        drop(tx);
+        let self_allowed = request.route().lets_own(&self.settings(tenant).await?);
+        Ok(self_allowed || able.iter().any(|user| user.person != requester))
     }
 
     /// The users who may decide a request now: whom its route names and who can, then owners and admins.
@@ -208,7 +210,7 @@ impl App {
             .map(|t| t.settings)
             .unwrap_or_default();
         let requester = projections::directory::canonical(&mut tx, state.person()).await?;
-        let self_allowed = settings.self_approval || route.self_approval;
+        let self_allowed = route.lets_own(&settings);
         let able = projections::directory::resolve(&mut tx, &named).await?;
         let administrators = projections::directory::administrators(&mut tx).await?;
         let mut users = Vec::new();

@@ -295,6 +295,14 @@ describe("the other pages", () => {
     await screen.findByText("There is no such page");
   });
 
+  it("a mail that was refused is shown with the server's answer, and sent again", async () => {
+    const stage = show("/settings");
+    await screen.findByText("the mail server answered 550");
+    press(/^Send again to /);
+    await waitFor(() => expect(calls(stage, "ResendMail").length).toBe(1));
+    expect(calls(stage, "ResendMail")[0]?.variables).toMatchObject({ input: { position: 40, part: 0 } });
+  });
+
   it("settings send only what was changed", async () => {
     const stage = show("/settings");
     fireEvent.click(await screen.findByRole("switch", { name: /Legal hold/ }));

@@ -173,6 +173,9 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     teams: () => world.teams,
     serviceAccounts: () => world.serviceAccounts,
     settings: () => world.settings,
+    mailFigures: () => ({ waiting: 0, sent: 12, failed: 1, sending: true }),
+    mails: (args: Args) =>
+      connection([{ position: 40, part: 0, kind: "submitted", state: "REFUSED", attempts: 1, lastAnswer: "the mail server answered 550", at: "2026-03-02T09:00:00.000Z", nextAttemptAt: null, requestId: null, user: world.users[1] }], args),
 
     approve: decide("APPROVED"),
     deny: decide("DENIED"),
@@ -229,6 +232,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       return { user, position: ++world.position };
     },
     changeCollection: save(world.collections, "collection", "collectionId"),
+    resendMail: (args: Args) => ({ mail: { ...args.input, state: "WAITING", attempts: 0, lastAnswer: null, nextAttemptAt: null } }),
     changeSettings: (args: Args) => {
       Object.assign(world.settings, args.input);
       return { settings: world.settings, position: ++world.position };

@@ -163,7 +163,6 @@ async fn address(app: &App, tenant: TenantId) -> Outcome<()> {
             let recipients: Vec<(UserId, String)> = recipients(&mut tx, mail)
                 .await?
                 .into_iter()
-                .filter(|user| Some(user.id) != mail.by)
                 .map(|user| (user.id, format!("<{}.{}.{}@{host}>", mail.position, mail.n, user.id)))
                 .collect();
             mail_outbox::address(&mut tx, mail, &recipients, app.now()).await?;
@@ -216,13 +215,18 @@ async fn recipients(tx: &mut TenantTx, mail: &Outgoing) -> Outcome<Vec<UserView>
         },
         (_, None) => Vec::new(),
     };
-    // Nobody is asked about their own request, as far as they could not decide it anyway.
-    if let (Some(row), MailKind::Submitted | MailKind::Escalated | MailKind::NoApprover) = (&row, mail.kind)
-        && !row.route.self_approval
-    {
-        let requester = directory::canonical(tx, row.person).await?;
-        users.retain(|user| user.person != requester);
+    let mut causes_none = mail.by;
+    if let (Some(row), MailKind::Submitted | MailKind::Escalated | MailKind::NoApprover) = (&row, mail.kind) {
+        let tenant = directory::tenant(tx).await?;
+        if tenant.is_some_and(|tenant| row.route.lets_own(&tenant.settings)) {
+            // Whoever may decide their own request is asked about it like everybody else.
+            causes_none = causes_none.filter(|_| mail.kind == MailKind::Escalated);
+        } else {
+            let requester = directory::canonical(tx, row.person).await?;
+            users.retain(|user| user.person != requester);
+        }
     }
+    users.retain(|user| Some(user.id) != causes_none);
     let mut seen = std::collections::BTreeSet::new();
     users.retain(|user| seen.insert(user.id) && user.disabled_at.is_none());
     Ok(users)
@@ -258,21 +262,27 @@ async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
     }
 }
 
-/// The message, or why there is none.
+/// The message, or how the mail ends without one.
 async fn message(
     app: &App,
     notifier: &Notifier,
     tx: &mut TenantTx,
     delivery: &Delivery,
-) -> Outcome<Result<Message, String>> {
+) -> Outcome<Result<Message, Attempt>> {
+    let unsent = |error: &str| {
+        Ok(Err(Attempt::Ended {
+            refused: false,
+            error: error.to_owned(),
+        }))
+    };
     let Some(user) = directory::user(tx, delivery.recipient).await? else {
-        return Ok(Err("the recipient does not exist".to_owned()));
+        return unsent("the recipient does not exist");
     };
     let Some(to) = user.email.as_deref().and_then(|email| {
         let name = user.name.clone().filter(|name| !name.chars().any(char::is_control));
         Some(Mailbox::new(name, email.parse().ok()?))
     }) else {
-        return Ok(Err("the recipient has no address".to_owned()));
+        return unsent("the recipient has no address");
     };
     let tenant = directory::tenant(tx).await?;
     let Some(Composed {
@@ -282,7 +292,7 @@ async fn message(
         thread,
     }) = compose(app, tx, delivery, tenant.as_ref()).await?
     else {
-        return Ok(Err("there is nothing left to say".to_owned()));
+        return Ok(Err(Attempt::Moot));
     };
     let mut builder = Message::builder()
         .from(notifier.from.clone())
@@ -299,15 +309,16 @@ async fn message(
     if let Some(reply_to) = reply_to.and_then(|address| address.parse::<Mailbox>().ok()) {
         builder = builder.reply_to(reply_to);
     }
-    Ok(builder
-        .multipart(MultiPart::alternative_plain_html(text, html))
-        .map_err(|error| error.to_string()))
+    match builder.multipart(MultiPart::alternative_plain_html(text, html)) {
+        Ok(message) => Ok(Ok(message)),
+        Err(error) => unsent(&error.to_string()),
+    }
 }
 
-async fn attempt(app: &App, notifier: &Notifier, delivery: &Delivery, message: Result<Message, String>) -> Attempt {
+async fn attempt(app: &App, notifier: &Notifier, delivery: &Delivery, message: Result<Message, Attempt>) -> Attempt {
     let message = match message {
         Ok(message) => message,
-        Err(error) => return Attempt::Ended { refused: false, error },
+        Err(ended) => return ended,
     };
     let sent = tokio::time::timeout(PATIENCE, notifier.transport.send(message)).await;
     let now = app.now();

@@ -47,6 +47,7 @@ export function UserDetail({ user }: { user: UserRow }) {
       <Facts
         items={[
           ["E-mail", user.email ?? <span className="soft">Erased</span>],
+          ["Mails to it", user.mailRefused != null && <Tag key="m" tone="bad">Refused: {user.mailRefused}</Tag>],
           ["Status", <UserTag key="s" status={user.status} />],
           ["Roles", <Roles key="r" roles={user.roles} />],
           ["Teams", user.teams.map((team) => team.name).join(", ") || "None"],

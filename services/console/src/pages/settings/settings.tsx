@@ -9,6 +9,7 @@ import { Note, ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "../approval-rules/windows";
+import { Mails } from "./mails";
 import { ApproverPicker, type PeopleChoice, type Side, sideOf } from "../people/approver-picker";
 
 const SettingsLook = graphql(`
@@ -88,6 +89,7 @@ export function SettingsPage() {
       <Ready look={look} lines={9}>
         {(data) => <Fields key={JSON.stringify(data.settings)} view={data.settings} people={{ users: data.users.nodes, teams: data.teams }} />}
       </Ready>
+      <Mails />
     </Page>
   );
 }
