@@ -1,13 +1,14 @@
 //! Reading one's own writes: waiting until the read models know of a position.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use formats::TenantId;
 use sqlx::{PgPool, Row};
-use tokio::{
-    sync::broadcast::{self, error::RecvError},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     ReadError,
@@ -17,19 +18,45 @@ use crate::{
 
 /// The shortest and the longest pause between two looks at the cursors, where another process does the work.
 const POLL: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+/// The shortest pause where this process has moved the tenant's cursors before: it will most likely say so again.
+const TOLD: Duration = Duration::from_millis(50);
 
-/// Tells waiters of this process that cursors of a tenant moved.
-#[derive(Debug, Clone)]
-pub(crate) struct Progress(broadcast::Sender<TenantId>);
+/// What this process knows of a tenant's cursors, for its waiters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
+    /// Every read model is known to have got here.
+    all: u64,
+    /// What moved last were not all of them.
+    partly: bool,
+}
+
+/// Tells waiters of this process that cursors of a tenant moved. Holds a number a tenant that was ever worked on or
+/// waited for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<Mutex<HashMap<TenantId, watch::Sender<Reached>>>>);
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self(broadcast::channel(1_024).0)
+        Self::default()
     }
 
-    pub(crate) fn tell(&self, tenant: TenantId) {
-        // An error means that nobody waits.
-        let _ = self.0.send(tenant);
+    /// Cursors moved: all of them, to this position, or only some.
+    pub(crate) fn tell(&self, tenant: TenantId, all_at: Option<u64>) {
+        self.with(tenant, |sender| {
+            sender.send_modify(|reached| {
+                reached.partly = all_at.is_none();
+                reached.all = reached.all.max(all_at.unwrap_or(0));
+            });
+        });
+    }
+
+    fn hear(&self, tenant: TenantId) -> watch::Receiver<Reached> {
+        self.with(tenant, watch::Sender::subscribe)
+    }
+
+    fn with<T>(&self, tenant: TenantId, then: impl FnOnce(&watch::Sender<Reached>) -> T) -> T {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        then(tenants.entry(tenant).or_default())
     }
 }
 
@@ -104,29 +131,37 @@ impl Waiter {
         timeout: Duration,
     ) -> Result<(), WaitError> {
         let deadline = Instant::now() + timeout;
-        let mut moves = self.progress.0.subscribe();
-        let mut pause = POLL.0;
+        let mut moves = self.progress.hear(tenant);
+        let known = *moves.borrow_and_update();
+        let (mut pause, mut look) = if known.all > 0 { (TOLD, false) } else { (POLL.0, true) };
+        if known.all >= position && position > 0 {
+            return Ok(());
+        }
         loop {
-            let behind = self.behind(projections, tenant, position).await?;
-            if behind.is_empty() {
-                return Ok(());
-            }
-            if behind.iter().all(|b| b.parked) || Instant::now() >= deadline {
-                return Err(WaitError::Lagging(behind));
+            if look {
+                let behind = self.behind(projections, tenant, position).await?;
+                if behind.is_empty() {
+                    return Ok(());
+                }
+                if behind.iter().all(|b| b.parked) || Instant::now() >= deadline {
+                    return Err(WaitError::Lagging(behind));
+                }
             }
             let until = (Instant::now() + pause).min(deadline);
-            // Whether it was woken, the time came or nobody can wake it: look again.
-            let _ = tokio::time::timeout_at(until, async {
-                loop {
-                    match moves.recv().await {
-                        Ok(moved) if moved != tenant => {}
-                        Ok(_) | Err(RecvError::Lagged(_)) => return,
-                        Err(RecvError::Closed) => std::future::pending().await,
+            match tokio::time::timeout_at(until, moves.changed()).await {
+                Ok(Ok(())) => {
+                    let reached = *moves.borrow_and_update();
+                    if reached.all >= position {
+                        return Ok(());
                     }
+                    look = reached.partly;
                 }
-            })
-            .await;
-            pause = (pause * 2).min(POLL.1);
+                // The time came, or nobody can tell any more.
+                Err(_) | Ok(Err(_)) => {
+                    look = true;
+                    pause = (pause * 2).min(POLL.1);
+                }
+            }
         }
     }
 

@@ -69,6 +69,8 @@ pub async fn missing_migrations(pool: &PgPool) -> Result<usize, sqlx::Error> {
 pub async fn connect(url: &str, max: u32) -> Result<PgPool, ConnectError> {
     let options = PgConnectOptions::from_str(url)?
         .application_name("portcullis")
+        // More than the product has statements: none is planned anew because another took its place.
+        .statement_cache_capacity(1_024)
         .options([
             ("statement_timeout", "30s"),
             ("lock_timeout", "5s"),

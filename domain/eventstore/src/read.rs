@@ -88,6 +88,24 @@ impl Store {
         Ok(events)
     }
 
+    /// The streams that events after one position and up to another belong to, each once.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn streams_changed(&self, tenant: TenantId, after: u64, up_to: u64) -> Result<Vec<Uuid>, StoreError> {
+        let mut tx = TenantTx::begin_read(self.pool(), tenant).await?;
+        let streams = sqlx::query_scalar(
+            "select distinct stream_id from events where tenant_id = $1 and position > $2 and position <= $3",
+        )
+        .bind(tenant.uuid())
+        .bind(to_i64(after))
+        .bind(to_i64(up_to))
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(streams)
+    }
+
     /// The leaf hashes after a position, in order, at most `limit`; for the Merkle tree.
     ///
     /// # Errors

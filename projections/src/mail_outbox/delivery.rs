@@ -114,11 +114,15 @@ fn outgoing(row: &PgRow) -> Result<Outgoing, ReadError> {
 /// [`ReadError`]
 pub async fn open_tasks(tx: &mut TenantTx, limit: u32) -> Result<Vec<Outgoing>, ReadError> {
     let rows = sqlx::query(
-        "select m.position, m.n, m.kind, m.recipient, m.request_id, m.user_id, m.by_id, m.at
-         from mail_task t join mail_outbox m
-           on m.tenant_id = $1 and m.build = live_build('mail_outbox') and m.position = t.position and m.n = t.n
-         where t.tenant_id = $1 and t.status = 'open'
-         order by t.position, t.n limit $2 for update of t skip locked",
+        "with t as materialized (
+           select position, n from mail_task where tenant_id = $1 and status = 'open'
+           order by position, n limit $2 for update skip locked
+         )
+         select m.position, m.n, m.kind, m.recipient, m.request_id, m.user_id, m.by_id, m.at
+         from t cross join lateral (
+           select * from mail_outbox m where m.tenant_id = $1 and m.build = live_build('mail_outbox')
+             and m.position = t.position and m.n = t.n offset 0) m
+         order by m.position, m.n",
     )
     .bind(tx.tenant().uuid())
     .bind(i64::from(limit.clamp(1, LIMIT_MAX)))
@@ -169,12 +173,17 @@ pub async fn address(
 /// [`ReadError`]
 pub async fn due_deliveries(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, ReadError> {
     let rows = sqlx::query(
-        "select m.position, m.n, m.kind, m.recipient, m.request_id, m.user_id, m.by_id, m.at,
+        "with d as materialized (
+           select position, n, recipient, attempts, message_id, next_attempt_at from mail_delivery
+           where tenant_id = $1 and status = 'queued' and next_attempt_at <= $2
+           order by next_attempt_at limit $3 for update skip locked
+         )
+         select m.position, m.n, m.kind, m.recipient, m.request_id, m.user_id, m.by_id, m.at,
            d.recipient as to_id, d.attempts, d.message_id
-         from mail_delivery d join mail_outbox m
-           on m.tenant_id = $1 and m.build = live_build('mail_outbox') and m.position = d.position and m.n = d.n
-         where d.tenant_id = $1 and d.status = 'queued' and d.next_attempt_at <= $2
-         order by d.next_attempt_at, d.position, d.n, d.recipient limit $3 for update of d skip locked",
+         from d cross join lateral (
+           select * from mail_outbox m where m.tenant_id = $1 and m.build = live_build('mail_outbox')
+             and m.position = d.position and m.n = d.n offset 0) m
+         order by d.next_attempt_at, d.position, d.n, d.recipient",
     )
     .bind(tx.tenant().uuid())
     .bind(moment(now))
@@ -232,9 +241,11 @@ pub async fn settle_work(tx: &mut TenantTx) -> Result<(), ReadError> {
     work::lock(tx, work::MAIL).await?;
     let row = sqlx::query(
         "select least(
-           (select min(m.at) from mail_task t join mail_outbox m
-              on m.tenant_id = $1 and m.build = live_build('mail_outbox') and m.position = t.position and m.n = t.n
-            where t.tenant_id = $1 and t.status = 'open'),
+           (select m.at from (
+              select position, n from mail_task where tenant_id = $1 and status = 'open' order by position, n limit 1) t
+              cross join lateral (
+                select at from mail_outbox m where m.tenant_id = $1 and m.build = live_build('mail_outbox')
+                  and m.position = t.position and m.n = t.n offset 0) m),
            (select min(d.next_attempt_at) from mail_delivery d where d.tenant_id = $1 and d.status = 'queued')) as due_at",
     )
     .bind(tx.tenant().uuid())

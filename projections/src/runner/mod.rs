@@ -218,15 +218,15 @@ impl Runner {
     async fn work(&self, tenant: TenantId) -> Result<bool, RunError> {
         let (outcome, found) = step::together(&self.store, &self.registry, tenant, true, self.options.batch).await?;
         match outcome {
-            Outcome::Moved { more } => {
-                self.progress.tell(tenant);
+            Outcome::Moved { more, all_at } => {
+                self.progress.tell(tenant, all_at);
                 if more {
                     return Ok(true);
                 }
             }
             Outcome::Failed { builds, events, error } => {
                 self.each_alone(tenant, &builds, events, &error).await?;
-                self.progress.tell(tenant);
+                self.progress.tell(tenant, None);
                 return Ok(true);
             }
             Outcome::Idle => {}
@@ -264,7 +264,7 @@ impl Runner {
             }
             match step::one(&self.store, &self.registry, tenant, build, limit).await? {
                 // Not beyond the batch that failed: what comes then may go in large steps again.
-                Outcome::Moved { more: true } if limit < left => left -= limit,
+                Outcome::Moved { more: true, .. } if limit < left => left -= limit,
                 Outcome::Moved { .. } | Outcome::Idle => return Ok(()),
                 Outcome::Failed {
                     events: tried,
@@ -295,8 +295,8 @@ impl Runner {
         }
         let (outcome, _) = step::together(&self.store, &self.registry, tenant, false, self.options.batch).await?;
         let moved = match outcome {
-            Outcome::Moved { more: true } => return Ok(true),
-            Outcome::Moved { more: false } => true,
+            Outcome::Moved { more: true, .. } => return Ok(true),
+            Outcome::Moved { more: false, .. } => true,
             Outcome::Idle => false,
             Outcome::Failed { builds, events, error } => {
                 self.each_alone(tenant, &builds, events, &error).await?;
@@ -309,7 +309,7 @@ impl Runner {
             flipped |= step::flip(&self.store, &self.registry, tenant, build, self.options.batch).await?;
         }
         if flipped {
-            self.progress.tell(tenant);
+            self.progress.tell(tenant, None);
         }
         Ok(moved || flipped)
     }

@@ -22,8 +22,9 @@ use crate::{
 pub(crate) enum Outcome {
     /// Nothing to read, or somebody else has the cursors.
     Idle,
-    /// The cursors moved, or some were parked; whether there may be more to read.
-    Moved { more: bool },
+    /// The cursors moved, or some were parked; whether there may be more to read, and where all of the product's read
+    /// models stand now, if it was all of them.
+    Moved { more: bool, all_at: Option<u64> },
     /// Nothing was written: these builds, whose batch had so many events, have to go alone and in smaller steps.
     Failed {
         builds: Vec<(String, i32)>,
@@ -56,7 +57,11 @@ pub(crate) async fn together(
         .min();
     let limit = next.map_or(limit, |next| u32::try_from(next - behind).unwrap_or(limit).min(limit));
     cursors.retain(|cursor| cursor.position == behind);
-    let outcome = advance(store, registry, &mut tx, &cursors, limit).await?;
+    let whole = live && cursors.len() == registry.known().names.len();
+    let outcome = match advance(store, registry, &mut tx, &cursors, limit).await? {
+        Outcome::Moved { more, .. } if !whole => Outcome::Moved { more, all_at: None },
+        outcome => outcome,
+    };
     let outcome = end(tx, outcome, next.is_some()).await?;
     Ok((outcome, found))
 }
@@ -128,9 +133,10 @@ pub(crate) async fn flip(
 
 async fn end(tx: TenantTx, outcome: Outcome, ahead: bool) -> Result<Outcome, RunError> {
     match outcome {
-        Outcome::Moved { more } => {
+        Outcome::Moved { more, all_at } => {
             tx.commit().await?;
-            Ok(Outcome::Moved { more: more || ahead })
+            let more = more || ahead;
+            Ok(Outcome::Moved { more, all_at })
         }
         Outcome::Idle | Outcome::Failed { .. } => {
             tx.rollback().await?;
@@ -192,7 +198,9 @@ async fn advance(
         });
     }
     checkpoint::advance(tx, &moves, store.ambient().now()).await?;
-    Ok(Outcome::Moved { more: count == limit })
+    let all_at = moves.iter().all(|moved| moved.parked.is_none()).then_some(last);
+    let more = count == limit;
+    Ok(Outcome::Moved { more, all_at })
 }
 
 fn failed(cursors: &[Checkpoint], events: u32, error: String) -> Outcome {

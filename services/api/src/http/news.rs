@@ -1,8 +1,9 @@
 //! Wakes whoever waits for a tenant's read models to move. Nobody holds a database connection while waiting.
 //!
 //! One listener hears the doorbell for the whole process; one task per tenant that anybody waits for follows its head
-//! until the read models have caught up, and then wakes them all. A ring may be lost: the head is looked at every five
-//! seconds besides.
+//! until the read models have caught up. Then it wakes whoever waits for the tenant, and of those who wait for a single
+//! stream the ones whose stream is among the new events: an open poll costs nothing while others' requests move. A ring
+//! may be lost: the head is looked at every five seconds besides.
 
 use std::{
     collections::HashMap,
@@ -15,11 +16,14 @@ use eventstore::News;
 use formats::TenantId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How long a lost ring may go unnoticed.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How far apart two looks at one tenant's read models are at least, however often it rings.
 const CALM: Duration = Duration::from_millis(25);
+/// So many new events are gone over for the streams they belong to; with more, everybody is woken.
+const GONE_OVER: u32 = 5_000;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -33,7 +37,16 @@ struct Inner {
 
 struct Followed {
     position: watch::Sender<u64>,
+    streams: HashMap<Uuid, watch::Sender<u64>>,
     rang: Arc<Notify>,
+}
+
+impl Followed {
+    /// Whether anybody waits. Streams that nobody waits for are forgotten.
+    fn awaited(&mut self) -> bool {
+        self.streams.retain(|_, stream| stream.receiver_count() > 0);
+        self.position.receiver_count() > 0 || !self.streams.is_empty()
+    }
 }
 
 impl TenantNews {
@@ -66,22 +79,34 @@ impl TenantNews {
     /// reached at least; 0 before the first look.
     #[must_use]
     pub fn watch(&self, tenant: TenantId) -> watch::Receiver<u64> {
+        self.followed(tenant, |followed| followed.position.subscribe())
+    }
+
+    /// A receiver that changes whenever the read models show something new of this stream; now and then also where they
+    /// don't. What is read after this call is not older than what the receiver does not tell any more.
+    #[must_use]
+    pub fn watch_stream(&self, tenant: TenantId, stream: Uuid) -> watch::Receiver<u64> {
+        self.followed(tenant, |followed| {
+            followed.streams.entry(stream).or_default().subscribe()
+        })
+    }
+
+    fn followed<T>(&self, tenant: TenantId, then: impl FnOnce(&mut Followed) -> T) -> T {
         let mut tenants = self.0.lock();
-        if let Some(followed) = tenants.get(&tenant) {
-            return followed.position.subscribe();
+        if let Some(followed) = tenants.get_mut(&tenant) {
+            return then(followed);
         }
-        let (position, receiver) = watch::channel(0);
-        let rang = Arc::new(Notify::new());
-        tenants.insert(
-            tenant,
-            Followed {
-                position: position.clone(),
-                rang: Arc::clone(&rang),
-            },
-        );
+        let mut followed = Followed {
+            position: watch::Sender::new(0),
+            streams: HashMap::new(),
+            rang: Arc::new(Notify::new()),
+        };
+        let (position, rang) = (followed.position.clone(), Arc::clone(&followed.rang));
+        let wanted = then(&mut followed);
+        tenants.insert(tenant, followed);
         drop(tenants);
         tokio::spawn(follow(Arc::clone(&self.0), tenant, position, rang));
-        receiver
+        wanted
     }
 }
 
@@ -105,13 +130,41 @@ impl Inner {
     /// Forgets a tenant that nobody waits for.
     fn forget(&self, tenant: TenantId) -> bool {
         let mut tenants = self.lock();
-        let idle = tenants
-            .get(&tenant)
-            .is_none_or(|followed| followed.position.receiver_count() == 0);
+        let idle = tenants.get_mut(&tenant).is_none_or(|followed| !followed.awaited());
         if idle {
             tenants.remove(&tenant);
         }
         idle
+    }
+}
+
+impl Inner {
+    /// Wakes whoever waits for one of the streams that these events belong to.
+    async fn tell_streams(&self, tenant: TenantId, after: u64, head: u64) {
+        // Where nothing was known yet, or too much happened, anything may have changed.
+        let changed = if after == 0 || head - after > u64::from(GONE_OVER) {
+            None
+        } else {
+            match self.app.store.streams_changed(tenant, after, head).await {
+                Ok(streams) => Some(streams),
+                Err(error) => {
+                    tracing::debug!(%error, %tenant, "which streams have news is not to be seen for now");
+                    None
+                }
+            }
+        };
+        if let Some(followed) = self.lock().get(&tenant) {
+            match changed {
+                None => followed
+                    .streams
+                    .values()
+                    .for_each(|stream| stream.send_modify(|at| *at = head)),
+                Some(streams) => streams
+                    .iter()
+                    .filter_map(|stream| followed.streams.get(stream))
+                    .for_each(|stream| stream.send_modify(|at| *at = head)),
+            }
+        }
     }
 }
 
@@ -122,7 +175,9 @@ async fn follow(inner: Arc<Inner>, tenant: TenantId, position: watch::Sender<u64
             Ok(head) if head > *position.borrow() => {
                 // Where the read models lag, the waiters look all the same, and again a little later.
                 lags = !inner.app.settled(tenant, head).await;
-                position.send_modify(|reached| *reached = if lags { *reached } else { head });
+                let reached = *position.borrow();
+                inner.tell_streams(tenant, reached, head).await;
+                position.send_modify(|at| *at = if lags { reached } else { head });
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, %tenant, "the head is not to be seen for now"),

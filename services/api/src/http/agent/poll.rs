@@ -70,22 +70,6 @@ impl Poll {
         }
     }
 
-    /// Waits until the tenant's read models have moved, at least `calm` after the last look.
-    ///
-    /// # Errors
-    /// As [`Poll::wait`].
-    pub(super) async fn wait_for_news(&mut self, calm: Duration) -> Outcome<bool> {
-        let mut news = self.news.clone();
-        let begun = Instant::now();
-        let moved = self.wait(&mut news).await?;
-        self.news = news;
-        if moved {
-            self.doubted_until = Some(Instant::now() + DOUBT);
-            tokio::time::sleep_until((begun + calm).min(self.ends)).await;
-        }
-        Ok(moved)
-    }
-
     async fn still_known(&mut self) -> Outcome<()> {
         if self.news.has_changed().unwrap_or(true) {
             self.news.mark_unchanged();

@@ -1,7 +1,5 @@
 //! Requests for approval, as their endpoint sees them.
 
-use std::time::Duration;
-
 use axum::{extract::State, http::StatusCode};
 use formats::{
     RequestId,
@@ -13,9 +11,6 @@ use crate::{
     Answer, ApiState,
     extract::{Endpoint, Json, Params, SlowPoll},
 };
-
-/// How far apart two looks at one request are at least, in a tenant where much happens.
-const CALM: Duration = Duration::from_millis(150);
 
 pub(super) async fn submit(
     State(state): State<ApiState>,
@@ -41,9 +36,11 @@ pub(super) async fn state(
     SlowPoll(wait): SlowPoll,
 ) -> Answer<Json<RequestState>> {
     let mut poll = Poll::open(&state, &endpoint, wait);
+    let mut news = state.news.watch_stream(endpoint.caller.tenant, id.uuid());
     loop {
+        news.mark_unchanged();
         let request = state.app.request_for_agent(&endpoint.caller, id).await?;
-        if request.status.is_final() || !poll.wait_for_news(CALM).await? {
+        if request.status.is_final() || !poll.wait(&mut news).await? {
             return Ok(Json(request));
         }
     }
