@@ -581,6 +581,8 @@ impl<'w> History<'w> {
                 name: None,
                 members: Some(vec![member]),
                 named_by: Vec::new(),
+                policies: Vec::new(),
+                facts: Default::default(),
             }
         };
         self.run::<Collection>(collection.uuid(), command).await;

@@ -403,6 +403,8 @@ async fn a_collection_tells_who_uses_it_and_by_what() {
         name: Some("Tools 2".to_owned()),
         members: Some(vec!["path:/usr/local/*".to_owned(), "path:/opt/*".to_owned()]),
         named_by: Vec::new(),
+        policies: Vec::new(),
+        facts: Default::default(),
     };
     world.run::<Collection>(tools.uuid(), change).await.unwrap();
     world.drain().await;

@@ -2,7 +2,7 @@
 
 use formats::CollectionId;
 use model::collection::{Collection, CollectionCommand};
-use policy_engine::CollectionKind;
+use policy_engine::{CollectionKind, PolicyDocument};
 use serde_json::json;
 
 use crate::{Act, App, Caller, Outcome, Written};
@@ -35,7 +35,9 @@ impl App {
     /// Changes name or members, whichever is given.
     ///
     /// # Errors
-    /// As [`App::create_collection`], `NOT_FOUND`; `IN_USE` where policies name it by the name that would go.
+    /// As [`App::create_collection`], `NOT_FOUND`; `IN_USE` where policies name it by the name that would go;
+    /// `POLICY_REFUSED` on `members` where a policy that uses it could not be saved any more; `FORBIDDEN` where an
+    /// exception uses it and the caller is no owner.
     pub async fn change_collection(
         &self,
         caller: &Caller,
@@ -50,10 +52,18 @@ impl App {
         } else {
             Vec::new()
         };
+        let facts = self.save_facts(caller).await?;
+        let policies = if members.is_some() {
+            self.texts_with(caller, collection).await?
+        } else {
+            Vec::new()
+        };
         let command = CollectionCommand::ChangeCollection {
             name,
             members,
             named_by,
+            policies,
+            facts,
         };
         self.run::<Collection>(caller, "changeCollection", collection.uuid(), &content, command)
             .await
@@ -70,6 +80,18 @@ impl App {
         let command = CollectionCommand::DeleteCollection { used_by };
         self.run::<Collection>(caller, "deleteCollection", collection.uuid(), &content, command)
             .await
+    }
+
+    /// The live and staged texts of the policies that use a collection.
+    async fn texts_with(&self, caller: &Caller, collection: CollectionId) -> Outcome<Vec<PolicyDocument>> {
+        let mut tx = self.reading(caller.tenant).await?;
+        let uses = projections::collections::used_by(&mut tx, collection).await?;
+        let ids: Vec<_> = uses.policies.iter().map(|(id, ..)| *id).collect();
+        let found = projections::policies::find_many(&mut tx, &ids).await?;
+        let texts = found
+            .into_iter()
+            .flat_map(|policy| std::iter::once(policy.document).chain(policy.staged.map(|staged| staged.document)));
+        Ok(texts.collect())
     }
 
     /// The names of the policies and rules that use a collection; by its name only, or by either.

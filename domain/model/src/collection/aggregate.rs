@@ -1,13 +1,13 @@
 //! The state of a collection and its decisions.
 
 use formats::CollectionId;
-use policy_engine::CollectionKind;
+use policy_engine::{CollectionKind, PolicyDocument, Problem, validate};
 use serde::{Deserialize, Serialize};
 
 use super::{
     CollectionChanged, CollectionCommand, CollectionCreated, CollectionDeleted, CollectionError, CollectionEvent,
 };
-use crate::{Noun, aggregate::aggregate, text};
+use crate::{Noun, aggregate::aggregate, policy::SaveFacts, text};
 
 /// A collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,37 @@ aggregate!(
 );
 
 impl Collection {
+    /// Judges the policies that use it again, with the members it is to have. What was wrong before does not count: it
+    /// is no reason to keep somebody from changing a list.
+    fn judge_users(
+        &self,
+        collection: CollectionId,
+        members: &[String],
+        policies: &[PolicyDocument],
+        facts: SaveFacts,
+    ) -> Result<(), CollectionError> {
+        let mut then = facts.collections.clone();
+        for name in [&self.name, &collection.to_string()] {
+            if let Some(own) = then.get_mut(name) {
+                own.members = members.to_vec();
+            }
+        }
+        for document in policies {
+            let policy = document.name.clone();
+            if document.exception && !facts.is_owner {
+                return Err(CollectionError::ExceptionNeedsOwner { policy });
+            }
+            let before = validate::policy(document, &facts.collections);
+            let after = validate::policy(document, &then);
+            let same = |a: &Problem, b: &Problem| a.field == b.field && a.code == b.code;
+            let mut fresh = after.into_iter().filter(|p| !before.iter().any(|q| same(p, q)));
+            if let Some(problem) = fresh.next() {
+                return Err(CollectionError::SpoilsPolicy { policy, problem });
+            }
+        }
+        Ok(())
+    }
+
     fn fold(&mut self, event: CollectionEvent) {
         match event {
             CollectionEvent::CollectionCreated(e) => {
@@ -98,6 +129,8 @@ impl Noun for Collection {
                 name,
                 members,
                 named_by,
+                policies,
+                facts,
             } => {
                 let name = name.as_deref().map_or_else(|| Ok(self.name.clone()), checked_name)?;
                 let members = match members {
@@ -109,6 +142,9 @@ impl Noun for Collection {
                 }
                 if name != self.name && !named_by.is_empty() {
                     return Err(CollectionError::InUse { used_by: named_by });
+                }
+                if members != self.members {
+                    self.judge_users(collection, &members, &policies, facts)?;
                 }
                 CollectionChanged {
                     collection,

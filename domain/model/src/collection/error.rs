@@ -1,5 +1,7 @@
 //! The rules a command on a collection can break.
 
+use policy_engine::Problem;
+
 use crate::{Coded, text::TextError};
 
 /// A refusal, named by the rule broken.
@@ -16,6 +18,20 @@ pub enum CollectionError {
     InUse {
         /// Policies and rules, by name.
         used_by: Vec<String>,
+    },
+    /// With these members a policy that uses it could not be saved any more.
+    #[error("the policy {policy:?} would be refused: {problem}")]
+    SpoilsPolicy {
+        /// The policy's name.
+        policy: String,
+        /// The first thing that would be wrong with it.
+        problem: Problem,
+    },
+    /// An exception uses it, and only owners say what an exception is for.
+    #[error("the exception {policy:?} uses the collection, so only owners change its members")]
+    ExceptionNeedsOwner {
+        /// The policy's name.
+        policy: String,
     },
     /// A member is not fit.
     #[error("{field}: {message}")]
@@ -39,6 +55,8 @@ impl Coded for CollectionError {
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::InUse { .. } => "IN_USE",
+            Self::SpoilsPolicy { .. } => "POLICY_REFUSED",
+            Self::ExceptionNeedsOwner { .. } => "FORBIDDEN",
             Self::Member { .. } | Self::Name { .. } => "BAD_INPUT",
         }
     }
@@ -47,6 +65,7 @@ impl Coded for CollectionError {
         match self {
             Self::Member { field, .. } => Some(field.clone()),
             Self::Name { .. } => Some("name".to_owned()),
+            Self::SpoilsPolicy { .. } | Self::ExceptionNeedsOwner { .. } => Some("members".to_owned()),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use formats::{DeploymentGroupId, PolicyId};
 use policy_engine::{Collection, PolicyDocument, PolicyStatus};
 
 /// What was looked up before a document is saved.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SaveFacts {
     /// The tenant's collections, by name and by id.
     pub collections: BTreeMap<String, Collection>,

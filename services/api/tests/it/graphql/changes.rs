@@ -193,6 +193,17 @@ async fn collections_and_rules_are_made_changed_and_deleted() {
     let described = json!({ "collectionId": collection, "description": "x" });
     assert_eq!(refused(&owner, "changeCollection", described).await, "NOT_SUPPORTED");
 
+    let tools = json!({ "name": "Tools", "kind": "APPLICATIONS", "members": ["path:C:\\Tools\\*"] });
+    let tools = change(&owner, "createCollection", tools, "collection { id }").await["collection"]["id"].clone();
+    let mut deny = document("No tools");
+    deny["controls"] = json!(["deny"]);
+    deny["applications"] = json!(["collection:Tools"]);
+    change(&owner, "createPolicy", json!({ "document": deny }), "policy { id }").await;
+    let protected = json!({ "collectionId": tools, "members": ["path:C:\\Windows\\System32\\lsass.exe"] });
+    assert_eq!(refused(&owner, "changeCollection", protected).await, "POLICY_REFUSED");
+    let others = json!({ "collectionId": tools, "members": ["path:C:\\Other\\*"] });
+    change(&owner, "changeCollection", others, "collection { id }").await;
+
     let viewer = data(&owner, "{ viewer { user { id } } }", json!({})).await["viewer"]["user"]["id"].clone();
     let approvers = json!({ "userIds": [viewer] });
     let rule =
