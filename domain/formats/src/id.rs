@@ -143,6 +143,8 @@ typed_ids! {
     WebhookEndpointId = "whk";
     /// A signed-in browser.
     SessionId = "ses";
+    /// A passkey of a user.
+    PasskeyId = "pky";
     /// A scoped key of a service account.
     ApiKeyId = "key";
     /// A secret with which endpoints register.

@@ -109,6 +109,7 @@ fn id_prefix(rust: &str) -> Option<&'static str> {
         "RequestId" => formats::RequestId::PREFIX,
         "ApiKeyId" => formats::ApiKeyId::PREFIX,
         "RegistrationTokenId" => formats::RegistrationTokenId::PREFIX,
+        "PasskeyId" => formats::PasskeyId::PREFIX,
         "InvitationId" => formats::InvitationId::PREFIX,
         "ActivityId" => formats::ActivityId::PREFIX,
         _ => return None,

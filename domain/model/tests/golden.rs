@@ -46,6 +46,7 @@ fn sample(rust: &str) -> Value {
         "PolicyId" => id("pol"),
         "ApprovalRuleId" => id("rul"),
         "RequestId" => id("req"),
+        "PasskeyId" => id("pky"),
         "ApiKeyId" => id("key"),
         "RegistrationTokenId" => id("rtk"),
         "InvitationId" => id("inv"),

@@ -148,7 +148,7 @@ fn marked(event: &AnyEvent) -> bool {
             }
         },
         AnyEvent::User(event) => match event {
-            UserEvent::ChannelLocked(_) => true,
+            UserEvent::ChannelLocked(_) | UserEvent::PasskeyFlagged(_) => true,
             UserEvent::CodeVerified(e) => e.other_user,
             UserEvent::UserInvited(_) => false,
             UserEvent::UserCreated(_)
@@ -159,6 +159,8 @@ fn marked(event: &AnyEvent) -> bool {
             | UserEvent::UserDeprovisioned(_)
             | UserEvent::PasswordChanged(_)
             | UserEvent::MfaEnrolled(_)
+            | UserEvent::PasskeyRegistered(_)
+            | UserEvent::PasskeyRemoved(_)
             | UserEvent::MfaRemoved(_)
             | UserEvent::SignedIn(_)
             | UserEvent::SignedOut(_) => false,

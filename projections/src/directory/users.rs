@@ -297,11 +297,24 @@ pub(super) fn subject(event: &UserEvent) -> UserId {
         UserEvent::PasswordChanged(e) => e.user,
         UserEvent::MfaEnrolled(e) => e.user,
         UserEvent::MfaRemoved(e) => e.user,
+        UserEvent::PasskeyRegistered(e) => e.user,
+        UserEvent::PasskeyRemoved(e) => e.user,
+        UserEvent::PasskeyFlagged(e) => e.user,
         UserEvent::ChannelLocked(e) => e.user,
         UserEvent::SignedIn(e) => e.user,
         UserEvent::CodeVerified(e) => e.user,
         UserEvent::UserInvited(e) => e.user,
         UserEvent::SignedOut(e) => e.user,
+    }
+}
+
+/// The second factor that a user has with one passkey or more.
+const PASSKEY: &str = "passkey";
+
+fn add_factor(row: &mut UserView, method: String) {
+    if !row.factors.contains(&method) {
+        row.factors.push(method);
+        row.factors.sort_unstable();
     }
 }
 
@@ -329,19 +342,21 @@ fn apply(row: &mut Option<UserView>, event: UserEvent, at: Timestamp) {
             row.email = e.email.into_inner();
             row.name = e.name.into_inner();
         }
-        UserEvent::UserDisabled(_) => row.disabled_at = Some(at),
-        UserEvent::UserEnabled(_) => row.disabled_at = None,
-        UserEvent::MfaEnrolled(e) => {
-            if !row.factors.contains(&e.method) {
-                row.factors.push(e.method);
-                row.factors.sort_unstable();
-            }
+        UserEvent::UserDisabled(_) => {
+            row.disabled_at = Some(at);
+            row.factors.retain(|factor| factor != PASSKEY);
         }
+        UserEvent::UserEnabled(_) => row.disabled_at = None,
+        UserEvent::MfaEnrolled(e) => add_factor(row, e.method),
+        UserEvent::PasskeyRegistered(_) => add_factor(row, PASSKEY.to_owned()),
+        UserEvent::PasskeyRemoved(e) if e.left == 0 => row.factors.retain(|factor| factor != PASSKEY),
         UserEvent::MfaRemoved(e) => row.factors.retain(|factor| *factor != e.method),
         UserEvent::SignedIn(_) => row.last_sign_in_at = Some(at),
         // Ignored: nothing of them is shown here; what identity providers say is in the read model `scim`.
         UserEvent::UserProvisioned(_) | UserEvent::UserDeprovisioned(_) => {}
         UserEvent::PasswordChanged(_)
+        | UserEvent::PasskeyRemoved(_)
+        | UserEvent::PasskeyFlagged(_)
         | UserEvent::ChannelLocked(_)
         | UserEvent::SignedOut(_)
         | UserEvent::UserInvited(_)

@@ -186,7 +186,7 @@ impl<'w> History<'w> {
             return;
         };
         let until = self.world.now() + Duration::from_secs(900);
-        let command = match self.chance.below(12) {
+        let command = match self.chance.below(15) {
             11 => UserCommand::InviteUser {
                 invitation: self.world.id(),
                 reset: self.chance.one_in(2),
@@ -217,6 +217,11 @@ impl<'w> History<'w> {
             8 => UserCommand::SignIn {
                 method: "password+totp".into(),
             },
+            12 | 13 => UserCommand::RegisterPasskey {
+                passkey: self.world.id(),
+                name: self.chance.text(),
+            },
+            14 => UserCommand::RemovePasskeys { cause: "own".into() },
             _ => UserCommand::ChangePassword { how: "reset".into() },
         };
         self.run::<User>(user.uuid(), command).await;

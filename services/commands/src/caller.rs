@@ -51,7 +51,7 @@ pub enum Principal {
         roles: Vec<Role>,
         /// The session; none for a mail link with step-up.
         session: Option<SessionId>,
-        /// How they proved it: `password`, `password+totp`, `link+totp`, `oidc`, `token`.
+        /// How they proved it: `password`, `password+totp`, `password+passkey`, `link+totp`, `link+passkey`, `oidc`, `token`.
         method: String,
         /// When a second factor was last given.
         stepped_up_at: Option<Timestamp>,

@@ -129,7 +129,7 @@ impl App {
         Ok(written)
     }
 
-    /// Closes an account: sessions end at once, requests and grants follow by a reactor.
+    /// Closes an account: sessions end and passkeys are dropped at once, requests and grants follow by a reactor.
     ///
     /// # Errors
     /// `OWNER_NOT_DISABLED`, `USER_DISABLED`, `ROLE_ABOVE_OWN`, `NOT_FOUND`, `FORBIDDEN`.
@@ -144,6 +144,9 @@ impl App {
         let written = self
             .run::<User>(caller, "disableUser", user.uuid(), &content, command)
             .await?;
+        if !written.duplicate {
+            self.forget(caller, user, None).await?;
+        }
         self.end_sessions(caller.tenant, user).await?;
         Ok(written)
     }

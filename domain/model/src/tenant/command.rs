@@ -26,10 +26,19 @@ pub struct Settings {
     pub refuse_unlinked: bool,
     /// One-time codes have to come from the requester's own account.
     pub mfa_bound_to_requester: bool,
+    /// Whoever decides has given a second factor within the last five minutes.
+    #[serde(skip_serializing_if = "is_off")]
+    pub deciding_needs_second_factor: bool,
     /// Where answers to mails go.
     pub reply_to: Option<String>,
     /// Anyone may read the checkpoints of the log.
     pub public_checkpoints: bool,
+}
+
+/// Left out while off, as settings had no such field at first.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_off(on: &bool) -> bool {
+    !*on
 }
 
 impl Default for Settings {
@@ -43,6 +52,7 @@ impl Default for Settings {
             self_approval: false,
             refuse_unlinked: false,
             mfa_bound_to_requester: false,
+            deciding_needs_second_factor: false,
             reply_to: None,
             public_checkpoints: false,
         }

@@ -1,15 +1,19 @@
 //! The state of a user's account and its decisions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use formats::{PersonId, UserId};
+use formats::{PasskeyId, PersonId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChannelLocked, CodeVerified, MfaEnrolled, MfaRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged,
-    UserCommand, UserCreated, UserDisabled, UserEnabled, UserError, UserEvent, UserInvited, provision::Said,
+    ChannelLocked, CodeVerified, MfaEnrolled, MfaRemoved, PasskeyFlagged, PasskeyRegistered, PasskeyRemoved,
+    PasswordChanged, SignedIn, SignedOut, UserChanged, UserCommand, UserCreated, UserDisabled, UserEnabled, UserError,
+    UserEvent, UserInvited, provision::Said,
 };
 use crate::{Noun, aggregate::aggregate, text};
+
+/// The most passkeys of one user.
+pub const PASSKEYS_MAX: usize = 10;
 
 /// A user's account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +22,9 @@ pub struct User {
     pub(super) person: Option<PersonId>,
     pub(super) disabled: bool,
     factors: BTreeSet<String>,
+    /// With whether each is flagged. Left out where there are none, as in snapshots from before there were any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    passkeys: BTreeMap<PasskeyId, bool>,
 }
 
 aggregate!(User, "user", UserCommand, UserEvent, UserError);
@@ -41,13 +48,37 @@ impl User {
         self.factors.contains(method)
     }
 
+    /// Whether this is a passkey of the user, flagged or not.
+    #[must_use]
+    pub fn has_passkey(&self, passkey: PasskeyId) -> bool {
+        self.passkeys.contains_key(&passkey)
+    }
+
+    /// Whether any passkey is registered, so that a second factor is demanded.
+    #[must_use]
+    pub fn has_passkeys(&self) -> bool {
+        !self.passkeys.is_empty()
+    }
+
     fn fold(&mut self, event: UserEvent) {
         match event {
             UserEvent::UserCreated(e) => {
                 self.id = e.user;
                 self.person = Some(e.person);
             }
-            UserEvent::UserDisabled(_) => self.disabled = true,
+            UserEvent::UserDisabled(_) => {
+                self.disabled = true;
+                self.passkeys.clear();
+            }
+            UserEvent::PasskeyRegistered(e) => {
+                self.passkeys.insert(e.passkey, false);
+            }
+            UserEvent::PasskeyRemoved(e) => {
+                self.passkeys.remove(&e.passkey);
+            }
+            UserEvent::PasskeyFlagged(e) => {
+                self.passkeys.insert(e.passkey, true);
+            }
             UserEvent::UserEnabled(_) => self.disabled = false,
             UserEvent::MfaEnrolled(e) => {
                 self.factors.insert(e.method);
@@ -126,6 +157,7 @@ impl Noun for User {
         if self.disabled && !matches!(command, C::EnableUser | C::DisableUser { .. } | C::SignOut { .. }) {
             return Err(UserError::Disabled);
         }
+        let left = |gone: usize| u32::try_from(self.passkeys.len().saturating_sub(gone)).unwrap_or(u32::MAX);
         Ok(vec![match command {
             C::CreateUser { .. } | C::ProvisionUser { .. } | C::DeprovisionUser { .. } => {
                 return Err(UserError::AlreadyExists);
@@ -164,6 +196,42 @@ impl Noun for User {
                 return Err(UserError::NotEnrolled { method });
             }
             C::RemoveMfa { method } => MfaRemoved { user, person, method }.into(),
+            C::RegisterPasskey { .. } if self.passkeys.len() >= PASSKEYS_MAX => {
+                return Err(UserError::TooManyPasskeys { limit: PASSKEYS_MAX });
+            }
+            C::RegisterPasskey { passkey, name } => PasskeyRegistered {
+                user,
+                person,
+                passkey,
+                name: checked("name", text::name(&name))?.into(),
+            }
+            .into(),
+            C::RemovePasskey { passkey, .. } | C::FlagPasskey { passkey } if !self.has_passkey(passkey) => {
+                return Err(UserError::NoSuchPasskey);
+            }
+            C::RemovePasskey { passkey, cause } => PasskeyRemoved {
+                user,
+                person,
+                passkey,
+                cause,
+                left: left(1),
+            }
+            .into(),
+            C::RemovePasskeys { cause } => {
+                let all = self.passkeys.keys().enumerate().map(|(n, passkey)| {
+                    PasskeyRemoved {
+                        user,
+                        person,
+                        passkey: *passkey,
+                        cause: cause.clone(),
+                        left: left(n + 1),
+                    }
+                    .into()
+                });
+                return Ok(all.collect());
+            }
+            C::FlagPasskey { passkey } if self.passkeys.get(&passkey) == Some(&true) => return Ok(Vec::new()),
+            C::FlagPasskey { passkey } => PasskeyFlagged { user, person, passkey }.into(),
             C::LockChannel { channel, until } => ChannelLocked {
                 user,
                 person,

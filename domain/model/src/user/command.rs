@@ -1,6 +1,6 @@
 //! What can be asked of a user's account.
 
-use formats::{EndpointId, InvitationId, PersonId, RequestId, Timestamp, UserId};
+use formats::{EndpointId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId};
 
 use super::Profile;
 
@@ -42,6 +42,14 @@ pub enum UserCommand {
     EnrolMfa { method: String },
     /// Note that a second factor is gone.
     RemoveMfa { method: String },
+    /// Note a passkey.
+    RegisterPasskey { passkey: PasskeyId, name: String },
+    /// Take one of the passkeys away.
+    RemovePasskey { passkey: PasskeyId, cause: String },
+    /// Take all passkeys away, if there are any.
+    RemovePasskeys { cause: String },
+    /// Note that a passkey's counter went back.
+    FlagPasskey { passkey: PasskeyId },
     /// Note a lock.
     LockChannel { channel: String, until: Timestamp },
     /// Note that a code was given at an endpoint.

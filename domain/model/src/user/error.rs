@@ -32,6 +32,15 @@ pub enum UserError {
         /// `totp` or `passkey`.
         method: String,
     },
+    /// As many passkeys as one may have.
+    #[error("a user has at most {limit} passkeys; remove one first")]
+    TooManyPasskeys {
+        /// The most.
+        limit: usize,
+    },
+    /// No such passkey of this user.
+    #[error("there is no such passkey")]
+    NoSuchPasskey,
     /// A value that is not fit.
     #[error("{field} {error}")]
     Text {
@@ -51,6 +60,8 @@ impl Coded for UserError {
             Self::NotDisabled => "USER_NOT_DISABLED",
             Self::OwnerDisabled => "OWNER_NOT_DISABLED",
             Self::NotEnrolled { .. } => "NOT_ENROLLED",
+            Self::TooManyPasskeys { .. } => "TOO_MANY_PASSKEYS",
+            Self::NoSuchPasskey => "NOT_FOUND",
             Self::ProfileTooLong { .. } | Self::Text { .. } => "BAD_INPUT",
         }
     }

@@ -1,6 +1,6 @@
 //! What can happen to a user.
 
-use formats::{EndpointId, InvitationId, PersonId, RequestId, Timestamp, UserId};
+use formats::{EndpointId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId};
 
 use super::Profile;
 use crate::{
@@ -83,6 +83,29 @@ events! {
             person: PersonId,
             method: String,
         }
+        /// A passkey was registered. No key material: the public key and the authenticator's own id are state.
+        PasskeyRegistered {
+            user: UserId,
+            person: PersonId,
+            passkey: PasskeyId,
+            name: Personal<String>,
+        }
+        /// A passkey counts no more.
+        PasskeyRemoved {
+            user: UserId,
+            person: PersonId,
+            passkey: PasskeyId,
+            /// `own`, `administrator` or `operator`.
+            cause: String,
+            /// How many the user has left.
+            left: u32,
+        }
+        /// A passkey's counter went back, as that of a copy does: it is refused until it is removed.
+        PasskeyFlagged {
+            user: UserId,
+            person: PersonId,
+            passkey: PasskeyId,
+        }
         /// Too many wrong codes or passwords on one channel.
         ChannelLocked {
             user: UserId,
@@ -106,7 +129,7 @@ events! {
         SignedIn {
             user: UserId,
             person: PersonId,
-            /// `password`, `password+totp`, `oidc`, `passkey`.
+            /// `password`, `password+totp`, `password+passkey`, `oidc`.
             method: String,
         }
         /// A session was ended by its owner or an administrator.
@@ -132,6 +155,9 @@ impl EventData for UserEvent {
             Self::UserInvited(e) => e.person,
             Self::MfaEnrolled(e) => e.person,
             Self::MfaRemoved(e) => e.person,
+            Self::PasskeyRegistered(e) => e.person,
+            Self::PasskeyRemoved(e) => e.person,
+            Self::PasskeyFlagged(e) => e.person,
             Self::ChannelLocked(e) => e.person,
             Self::CodeVerified(e) => e.person,
             Self::SignedIn(e) => e.person,
@@ -162,6 +188,9 @@ impl EventData for UserEvent {
             | Self::UserInvited(_)
             | Self::MfaEnrolled(_)
             | Self::MfaRemoved(_)
+            | Self::PasskeyRegistered(_)
+            | Self::PasskeyRemoved(_)
+            | Self::PasskeyFlagged(_)
             | Self::ChannelLocked(_)
             | Self::CodeVerified(_)
             | Self::SignedIn(_)

@@ -1,7 +1,7 @@
 //! given/when/then.
 
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
-use formats::{PersonId, UserId};
+use formats::{PasskeyId, PersonId, UserId};
 
 use super::*;
 use crate::aggregate::{ClaimChange, EventData};
@@ -213,4 +213,101 @@ fn a_profile_of_more_than_16_kib_is_refused() {
     given()
         .when(command)
         .then_expect_error(UserError::ProfileTooLong { limit: PROFILE_MAX });
+}
+
+fn passkey(n: u128) -> PasskeyId {
+    PasskeyId::from_uuid(uuid::Uuid::from_u128(n))
+}
+
+fn registered(n: u128) -> UserEvent {
+    PasskeyRegistered {
+        user: UserId::default(),
+        person: PersonId::default(),
+        passkey: passkey(n),
+        name: "Blue key".to_owned().into(),
+    }
+    .into()
+}
+
+#[test]
+fn a_passkey_has_a_name_and_there_are_ten_at_most() {
+    given()
+        .when(UserCommand::RegisterPasskey {
+            passkey: passkey(1),
+            name: " Blue key ".into(),
+        })
+        .then_expect_events(vec![registered(1)]);
+    let another = |name: &str| UserCommand::RegisterPasskey {
+        passkey: passkey(99),
+        name: name.into(),
+    };
+    given().when(another("  ")).then_expect_error(UserError::Text {
+        field: "name",
+        error: crate::text::TextError::Empty,
+    });
+    given()
+        .and((0..10).map(registered).collect())
+        .when(another("One more"))
+        .then_expect_error(UserError::TooManyPasskeys { limit: 10 });
+}
+
+#[test]
+fn a_removed_passkey_tells_how_many_are_left() {
+    let removed = |n, left| -> UserEvent {
+        PasskeyRemoved {
+            user: UserId::default(),
+            person: PersonId::default(),
+            passkey: passkey(n),
+            cause: "own".to_owned(),
+            left,
+        }
+        .into()
+    };
+    let remove = |n| UserCommand::RemovePasskey {
+        passkey: passkey(n),
+        cause: "own".into(),
+    };
+    let two = || vec![registered(1), registered(2)];
+    given()
+        .and(two())
+        .when(remove(2))
+        .then_expect_events(vec![removed(2, 1)]);
+    given()
+        .and(two())
+        .when(remove(3))
+        .then_expect_error(UserError::NoSuchPasskey);
+    let all = UserCommand::RemovePasskeys { cause: "own".into() };
+    given()
+        .and(two())
+        .when(all.clone())
+        .then_expect_events(vec![removed(1, 1), removed(2, 0)]);
+    given().when(all).then_expect_events(Vec::new());
+}
+
+#[test]
+fn a_disabled_user_comes_back_without_passkeys() {
+    let mut user = User::default();
+    for event in [registered(1), disabled()] {
+        cqrs_es::Aggregate::apply(&mut user, event);
+    }
+    assert!(!user.has_passkey(passkey(1)) && !user.has_passkeys());
+}
+
+#[test]
+fn a_passkey_is_flagged_once() {
+    let flag = UserCommand::FlagPasskey { passkey: passkey(1) };
+    let flagged: UserEvent = PasskeyFlagged {
+        user: UserId::default(),
+        person: PersonId::default(),
+        passkey: passkey(1),
+    }
+    .into();
+    given()
+        .and(vec![registered(1)])
+        .when(flag.clone())
+        .then_expect_events(vec![flagged.clone()]);
+    given()
+        .and(vec![registered(1), flagged])
+        .when(flag)
+        .then_expect_events(Vec::new());
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use axum_extra::extract::cookie::CookieJar;
-use commands::auth::{Session, SignIn};
+use commands::auth::{Proof, Session, SignIn};
 use formats::{SessionId, TenantId, Timestamp, UserId};
 use model::Role;
 use serde::{Deserialize, Serialize};
@@ -26,12 +26,16 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
             sign_in,
             Op::new(
                 "signIn",
-                "Begin a session with a password, and a one-time code where one is enrolled",
+                "Begin a session with a password, and a one-time code or a passkey where one is registered",
             )
             .takes(Shape::Json("SignIn"))
             .answers(200, "The session; its cookie is set", Shape::Json("Session"))
-            .refuses(401, "INVALID_SIGN_IN, CODE_NEEDED, INVALID_CODE")
+            .refuses(
+                401,
+                "INVALID_SIGN_IN, CODE_NEEDED (with what will do and a passkey's challenge), INVALID_CODE, INVALID_PASSKEY",
+            )
             .refuses(403, "TENANT_SUSPENDED, CROSS_SITE")
+            .refuses(409, "PASSKEYS_UNAVAILABLE")
             .refuses(429, "LOCKED"),
         )
         .post(
@@ -118,6 +122,7 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
                 "Begin to enrol one-time codes; they count once a code confirms them",
             )
             .answers(200, "The secret, this once", Shape::Json("TotpEnrolment"))
+            .refuses(403, "STEP_UP_NEEDED")
             .refuses(409, "ALREADY_ENROLLED"),
         )
         .post(
@@ -144,10 +149,10 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
             "/auth/step-up",
             step_up,
             user("stepUp", "Prove again who one is, for what needs a fresh proof")
-                .takes(Shape::Json("Code"))
+                .takes(Shape::Json("Proof"))
                 .answers(204, "Proved", Shape::Empty)
-                .refuses(401, "INVALID_CODE")
-                .refuses(409, "NOT_ENROLLED")
+                .refuses(401, "INVALID_CODE, INVALID_PASSKEY, INVALID_PASSWORD, CODE_NEEDED")
+                .refuses(409, "NOT_ENROLLED, PASSKEYS_UNAVAILABLE")
                 .refuses(429, "LOCKED"),
         )
         .and(open)
@@ -161,6 +166,8 @@ struct SignInBody {
     password: String,
     #[serde(default)]
     code: Option<String>,
+    #[serde(default)]
+    passkey: Option<serde_json::Value>,
 }
 
 /// A session, as the console needs it.
@@ -170,7 +177,7 @@ struct SessionView {
     user: UserView,
     tenant: TenantView,
     roles: Vec<Role>,
-    /// How they signed in: `password`, `password+totp`, `oidc`, `token`.
+    /// How they signed in: `password`, `password+totp`, `password+passkey`, `oidc`, `token`.
     method: String,
     /// To be sent back in `x-csrf-token`; none for a call with a token, which needs none.
     csrf_token: Option<String>,
@@ -205,6 +212,7 @@ async fn sign_in(
         email,
         password,
         code,
+        passkey,
     } = body;
     let signed_in = state
         .app
@@ -215,6 +223,7 @@ async fn sign_in(
                 email,
                 password,
                 code,
+                passkey,
             },
         )
         .await?;
@@ -446,7 +455,30 @@ async fn remove(State(state): State<ApiState>, authed: Authed, Json(body): Json<
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn step_up(State(state): State<ApiState>, authed: Authed, Json(body): Json<CodeBody>) -> Answer<StatusCode> {
-    state.app.step_up(&authed.caller, &body.code).await?;
+/// One proof of three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProofBody {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    passkey: Option<serde_json::Value>,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+impl ProofBody {
+    fn read(self) -> Answer<Proof> {
+        match (self.code, self.passkey, self.password) {
+            (Some(code), None, None) => Ok(Proof::Code(code)),
+            (None, Some(credential), None) => Ok(Proof::Passkey(credential)),
+            (None, None, Some(password)) => Ok(Proof::Password(password)),
+            _ => Err(commands::Refusal::bad_input("code", "give one of code, passkey and password").into()),
+        }
+    }
+}
+
+async fn step_up(State(state): State<ApiState>, authed: Authed, Json(body): Json<ProofBody>) -> Answer<StatusCode> {
+    state.app.step_up(&authed.caller, body.read()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,6 +8,7 @@ mod console;
 mod health;
 mod news;
 mod openapi;
+mod passkeys;
 mod platform;
 mod security_txt;
 
@@ -27,6 +28,7 @@ pub(crate) fn probes() -> Door {
 pub(crate) fn doors(state: Option<&ApiState>) -> Door {
     Door::new()
         .and(auth::door(state))
+        .and(passkeys::door())
         .and(agent::door())
         .and(approve::door())
         .and(platform::door())

@@ -14,6 +14,8 @@ pub enum Policy {
     Console,
     /// A page without scripts, whose forms go to this server.
     Form,
+    /// Such a page with a script of this server, never inline, that asks this server for a passkey's challenge.
+    PasskeyForm,
 }
 
 impl Policy {
@@ -26,6 +28,10 @@ impl Policy {
             }
             Self::Form => {
                 "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+            }
+            Self::PasskeyForm => {
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                 form-action 'self'; frame-ancestors 'none'"
             }
         }
     }
@@ -71,7 +77,7 @@ mod tests {
 
     #[test]
     fn no_policy_allows_inline_code_or_frames() {
-        for policy in [Policy::Nothing, Policy::Console, Policy::Form] {
+        for policy in [Policy::Nothing, Policy::Console, Policy::Form, Policy::PasskeyForm] {
             let text = policy.content_security();
             assert!(
                 !text.contains("unsafe") && text.contains("frame-ancestors 'none'"),

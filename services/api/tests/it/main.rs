@@ -13,5 +13,6 @@ mod auth;
 mod doors;
 mod errors;
 mod graphql;
+mod passkeys;
 mod platform;
 mod world;

@@ -82,6 +82,11 @@ impl World {
     }
 
     pub async fn with(config: ApiConfig) -> Self {
+        Self::at(&Config::default().public_url, config).await
+    }
+
+    /// A server whose public address is this.
+    pub async fn at(public_url: &str, config: ApiConfig) -> Self {
         let database = testing::database_from(&eventstore::schema_fingerprint(), |url| async move {
             let pool = PgPool::connect(&url).await.map_err(|e| e.to_string())?;
             eventstore::migrate(&pool).await.map_err(|e| e.to_string())?;
@@ -104,7 +109,14 @@ impl World {
             eventstore::Options::default(),
         );
         let runner = Runner::new(store.clone(), projections::Options::default());
-        let app = App::new(store, runner.waiter(), Config::default());
+        let app = App::new(
+            store,
+            runner.waiter(),
+            Config {
+                public_url: public_url.to_owned(),
+                ..Config::default()
+            },
+        );
         let stop = CancellationToken::new();
         tokio::spawn({
             let stop = stop.clone();

@@ -1,8 +1,10 @@
 //! Links in mails: each names one approver and one request, and opens a page. Deciding takes a proof besides.
 
 use formats::{MailLink, RequestId, TenantId, UserId};
+use model::user::User;
+use serde_json::Value;
 
-use super::Channel;
+use super::{Channel, passkey::Purpose};
 use crate::{App, Caller, Origin, Outcome, Principal, Refusal};
 
 /// Whom and what a link is about.
@@ -20,6 +22,8 @@ pub struct LinkVisit {
     pub email: Option<String>,
     /// Whether they have one-time codes, so that one alone suffices.
     pub totp: bool,
+    /// Whether they have passkeys, and those work at our address, so that one alone suffices.
+    pub passkey: bool,
 }
 
 impl App {
@@ -47,7 +51,9 @@ impl App {
             .find(|row| row.id == tenant)
             .map(|row| row.slug)
             .unwrap_or_default();
+        let account: User = self.state(tenant, link.approver.uuid()).await?;
         let totp = self.has_totp(tenant, link.approver).await?;
+        let passkey = account.has_passkeys() && self.passkeys_available();
         Ok(LinkVisit {
             tenant,
             slug,
@@ -55,6 +61,7 @@ impl App {
             approver: link.approver,
             email,
             totp,
+            passkey,
         })
     }
 
@@ -82,20 +89,61 @@ impl App {
     /// `INVALID_CODE`, `LOCKED`, `NOT_ENROLLED`, `UNAUTHENTICATED`, `TENANT_SUSPENDED`.
     pub async fn link_step_up(&self, origin: &Origin, visit: &LinkVisit, code: &str) -> Outcome<Caller> {
         self.tenant_is_open(visit.tenant).await?;
-        let system = Caller {
-            tenant: visit.tenant,
-            principal: Principal::System,
-            origin: origin.clone(),
-        };
+        let system = nobody_yet(origin, visit);
         self.check_code(&system, visit.approver, Channel::Decide, code).await?;
+        self.by_link(origin, visit, "link+totp").await
+    }
+
+    /// Asks the approver of a link for a passkey, to decide the request as shown with this digest: what
+    /// `navigator.credentials.get` takes, in JSON.
+    ///
+    /// # Errors
+    /// `NOT_ENROLLED`, `LOCKED`, `TENANT_SUSPENDED`, `PASSKEYS_UNAVAILABLE`.
+    pub async fn link_passkey_options(&self, visit: &LinkVisit, digest: &str) -> Outcome<Value> {
+        self.tenant_is_open(visit.tenant).await?;
+        self.not_locked(visit.tenant, visit.approver, Channel::Decide).await?;
+        self.ask_passkey(visit.tenant, visit.approver, Purpose::Decide(visit.request, digest))
+            .await?
+            .ok_or_else(super::passkey::not_enrolled)
+    }
+
+    /// The approver of a link, after a passkey's answer to [`App::link_passkey_options`] for this request and digest.
+    ///
+    /// # Errors
+    /// `INVALID_PASSKEY`, `LOCKED`, `UNAUTHENTICATED`, `TENANT_SUSPENDED`, `PASSKEYS_UNAVAILABLE`.
+    pub async fn link_passkey(
+        &self,
+        origin: &Origin,
+        visit: &LinkVisit,
+        digest: &str,
+        credential: &Value,
+    ) -> Outcome<Caller> {
+        self.tenant_is_open(visit.tenant).await?;
+        let (system, purpose) = (nobody_yet(origin, visit), Purpose::Decide(visit.request, digest));
+        self.check_passkey(&system, visit.approver, Channel::Decide, purpose, credential)
+            .await?;
+        self.by_link(origin, visit, "link+passkey").await
+    }
+
+    /// The approver, who has just proved who they are.
+    async fn by_link(&self, origin: &Origin, visit: &LinkVisit, method: &str) -> Outcome<Caller> {
         let now = self.ambient().now();
         let principal = self
-            .user_principal(visit.tenant, visit.approver, None, "link+totp", Some(now))
+            .user_principal(visit.tenant, visit.approver, None, method, Some(now))
             .await?;
         Ok(Caller {
             tenant: visit.tenant,
             principal,
             origin: origin.clone(),
         })
+    }
+}
+
+/// Whoever came with the link, before they prove that they are its approver.
+fn nobody_yet(origin: &Origin, visit: &LinkVisit) -> Caller {
+    Caller {
+        tenant: visit.tenant,
+        principal: Principal::System,
+        origin: origin.clone(),
     }
 }

@@ -1,4 +1,4 @@
-//! Who is it? Passwords, sessions, one-time codes, keys, agents and mail links.
+//! Who is it? Passwords, sessions, one-time codes, passkeys, keys, agents and mail links.
 //!
 //! Every answer to a wrong credential is the same, in words and in time. Secrets are stored hashed or wrapped
 //! (`store`); none reaches the log, a trace or an error.
@@ -9,8 +9,10 @@ mod guards;
 mod invitation;
 mod link;
 mod lockout;
+mod passkey;
 mod password;
 mod session;
+mod step_up;
 pub(crate) mod store;
 mod totp;
 
@@ -19,6 +21,8 @@ pub use bearer::AccessToken;
 pub(crate) use guards::Guards;
 pub use link::LinkVisit;
 pub use lockout::Channel;
+pub use passkey::PasskeyInfo;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
 pub use session::{Session, SessionInfo, SignIn, SignedIn};
+pub use step_up::Proof;
 pub use totp::TotpEnrolment;

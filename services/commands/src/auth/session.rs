@@ -27,6 +27,8 @@ pub struct SignIn {
     pub password: String,
     /// The one-time code, where one is enrolled.
     pub code: Option<String>,
+    /// In its place, the answer of a passkey to the challenge that `CODE_NEEDED` brought.
+    pub passkey: Option<serde_json::Value>,
 }
 
 impl std::fmt::Debug for SignIn {
@@ -104,8 +106,9 @@ impl App {
     /// Signs a user in.
     ///
     /// # Errors
-    /// `INVALID_SIGN_IN` whatever is wrong, after the same time; `CODE_NEEDED` where the password is right and a code is
-    /// enrolled; `LOCKED`; `TENANT_SUSPENDED`.
+    /// `INVALID_SIGN_IN` whatever is wrong, after the same time; `CODE_NEEDED` where the password is right and a second
+    /// factor is registered, with the kinds that will do and a passkey's challenge; `INVALID_CODE`; `INVALID_PASSKEY`;
+    /// `LOCKED`; `TENANT_SUSPENDED`.
     pub async fn sign_in(&self, origin: &Origin, input: SignIn) -> Outcome<SignedIn> {
         let routed = store::tenant_by_slug(self.pool(), &input.tenant).await?;
         let Some((tenant, status)) = routed else {
@@ -143,14 +146,7 @@ impl App {
         if status != "active" {
             return Err(Refusal::new("TENANT_SUSPENDED", 403, "this tenant is suspended"));
         }
-        let mut method = "password";
-        if self.has_totp(tenant, row.id).await? {
-            let Some(code) = input.code.as_deref().filter(|code| !code.trim().is_empty()) else {
-                return Err(Refusal::new("CODE_NEEDED", 401, "a one-time code is needed too").on("code"));
-            };
-            self.check_code(&system, row.id, Channel::SignIn, code).await?;
-            method = "password+totp";
-        }
+        let method = self.second_factor(&system, row.id, &account, &input).await?;
         self.succeeded(tenant, row.id, Channel::Password).await?;
         self.begin_session(origin, tenant, row.id, method).await
     }
@@ -165,6 +161,7 @@ impl App {
     ) -> Outcome<SignedIn> {
         let now = self.ambient().now();
         let id: SessionId = self.ambient().id();
+        let factor = method.strip_prefix("password+");
         let credential = Credential::mint(CredentialKind::Session, tenant, id.uuid(), self.ambient());
         let expires_at = now + Duration::from_secs(u64::from(self.config.session_hours) * 3600);
         let row = store::SessionRow {
@@ -177,7 +174,9 @@ impl App {
             created_at: now,
             seen_at: now,
             expires_at,
-            stepped_up_at: method.contains("totp").then_some(now),
+            stepped_up_at: factor.map(|_| now),
+            stepped_up_by: factor.map(str::to_owned),
+            proved_at: None,
         };
         let mut tx = self.writing(tenant).await?;
         store::add_session(&mut tx, &row).await?;
@@ -221,7 +220,7 @@ impl App {
         let caller = self.as_user(origin, tenant, &row).await?;
         if now.since(row.seen_at) >= SEEN_EVERY {
             let mut tx = self.writing(tenant).await?;
-            store::touch_session(&mut tx, row.id, now, false).await?;
+            store::touch_session(&mut tx, row.id, now).await?;
             tx.commit().await?;
         }
         Ok(Session {
@@ -252,8 +251,9 @@ impl App {
     }
 
     async fn as_user(&self, origin: &Origin, tenant: TenantId, row: &store::SessionRow) -> Outcome<Caller> {
+        let method = super::step_up::method_of(row);
         let principal = self
-            .user_principal(tenant, row.user, Some(row.id), &row.method, row.stepped_up_at)
+            .user_principal(tenant, row.user, Some(row.id), &method, row.stepped_up_at)
             .await?;
         Ok(Caller {
             tenant,

@@ -116,6 +116,9 @@ pub(crate) struct SessionRow {
     pub(crate) seen_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) stepped_up_at: Option<Timestamp>,
+    /// `totp` or `passkey`.
+    pub(crate) stepped_up_by: Option<String>,
+    pub(crate) proved_at: Option<Timestamp>,
 }
 
 fn session_row(row: &PgRow) -> Sql<SessionRow> {
@@ -130,14 +133,16 @@ fn session_row(row: &PgRow) -> Sql<SessionRow> {
         seen_at: at(row, "seen_at")?,
         expires_at: at(row, "expires_at")?,
         stepped_up_at: maybe_at(row, "stepped_up_at")?,
+        stepped_up_by: row.try_get("stepped_up_by")?,
+        proved_at: maybe_at(row, "proved_at")?,
     })
 }
 
 pub(crate) async fn add_session(tx: &mut TenantTx, row: &SessionRow) -> Sql<()> {
     sqlx::query(
         "insert into session (tenant_id, id, user_id, secret_hash, method, address, agent, created_at, seen_at,
-           expires_at, stepped_up_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+           expires_at, stepped_up_at, stepped_up_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(tx.tenant().uuid())
     .bind(row.id.uuid())
@@ -150,6 +155,7 @@ pub(crate) async fn add_session(tx: &mut TenantTx, row: &SessionRow) -> Sql<()> 
     .bind(row.seen_at.to_datetime())
     .bind(row.expires_at.to_datetime())
     .bind(row.stepped_up_at.map(Timestamp::to_datetime))
+    .bind(&row.stepped_up_by)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -158,7 +164,8 @@ pub(crate) async fn add_session(tx: &mut TenantTx, row: &SessionRow) -> Sql<()> 
 /// A live session.
 pub(crate) async fn session(tx: &mut TenantTx, id: SessionId, now: Timestamp) -> Sql<Option<SessionRow>> {
     let row = sqlx::query(
-        "select id, user_id, secret_hash, method, address, agent, created_at, seen_at, expires_at, stepped_up_at
+        "select id, user_id, secret_hash, method, address, agent, created_at, seen_at, expires_at, stepped_up_at,
+           stepped_up_by, proved_at
          from session where tenant_id = $1 and id = $2 and ended_at is null and expires_at > $3",
     )
     .bind(tx.tenant().uuid())
@@ -172,7 +179,8 @@ pub(crate) async fn session(tx: &mut TenantTx, id: SessionId, now: Timestamp) ->
 /// A user's live sessions, newest first, at most 100.
 pub(crate) async fn sessions(tx: &mut TenantTx, user: UserId, now: Timestamp) -> Sql<Vec<SessionRow>> {
     let rows = sqlx::query(
-        "select id, user_id, secret_hash, method, address, agent, created_at, seen_at, expires_at, stepped_up_at
+        "select id, user_id, secret_hash, method, address, agent, created_at, seen_at, expires_at, stepped_up_at,
+           stepped_up_by, proved_at
          from session where tenant_id = $1 and user_id = $2 and ended_at is null and expires_at > $3
          order by created_at desc limit 100",
     )
@@ -184,15 +192,29 @@ pub(crate) async fn sessions(tx: &mut TenantTx, user: UserId, now: Timestamp) ->
     rows.iter().map(session_row).collect()
 }
 
-pub(crate) async fn touch_session(tx: &mut TenantTx, id: SessionId, now: Timestamp, stepped_up: bool) -> Sql<()> {
+pub(crate) async fn touch_session(tx: &mut TenantTx, id: SessionId, now: Timestamp) -> Sql<()> {
+    sqlx::query("update session set seen_at = $3 where tenant_id = $1 and id = $2")
+        .bind(tx.tenant().uuid())
+        .bind(id.uuid())
+        .bind(now.to_datetime())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes a fresh proof: by a second factor, or by the password where none is named.
+pub(crate) async fn step_up_session(tx: &mut TenantTx, id: SessionId, now: Timestamp, factor: Option<&str>) -> Sql<()> {
     sqlx::query(
-        "update session set seen_at = $3, stepped_up_at = case when $4 then $3 else stepped_up_at end
+        "update session set seen_at = $3,
+           stepped_up_at = case when $4::text is null then stepped_up_at else $3 end,
+           stepped_up_by = coalesce($4, stepped_up_by),
+           proved_at = case when $4::text is null then $3 else proved_at end
          where tenant_id = $1 and id = $2",
     )
     .bind(tx.tenant().uuid())
     .bind(id.uuid())
     .bind(now.to_datetime())
-    .bind(stepped_up)
+    .bind(factor)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -75,13 +75,18 @@ impl App {
         self.has_totp(caller.tenant, user).await
     }
 
-    /// Begins an enrolment; it counts once a code confirms it.
+    /// Begins an enrolment; it counts once a code confirms it. Who has passkeys gives a fresh proof with one: another
+    /// second factor would be a way around them.
     ///
     /// # Errors
-    /// `ALREADY_ENROLLED`, `UNAUTHENTICATED`.
+    /// `ALREADY_ENROLLED`, `STEP_UP_NEEDED`, `UNAUTHENTICATED`.
     pub async fn totp_enrol(&self, caller: &Caller) -> Outcome<TotpEnrolment> {
         let secret: [u8; 20] = self.ambient().bytes();
         let user = caller.user().ok_or_else(Refusal::unauthenticated)?;
+        let account: User = self.state(caller.tenant, user.uuid()).await?;
+        if account.has_passkeys() {
+            self.freshly_proved(caller).await?;
+        }
         self.keep_totp_secret(caller.tenant, user, &secret).await?;
         let mut tx = self.reading(caller.tenant).await?;
         let email = projections::directory::user(&mut tx, user)
@@ -179,20 +184,6 @@ impl App {
         self.run::<User>(caller, "removeMfa", user.uuid(), &json!({ "user": user }), command)
             .await?;
         Ok(())
-    }
-
-    /// Proves again who one is, for what needs a fresh proof.
-    ///
-    /// # Errors
-    /// `INVALID_CODE`, `LOCKED`, `NOT_ENROLLED`.
-    pub async fn step_up(&self, caller: &Caller, code: &str) -> Outcome<()> {
-        let (Some(user), Some(session)) = (caller.user(), caller.session()) else {
-            return Err(Refusal::unauthenticated());
-        };
-        self.check_code(caller, user, Channel::Decide, code).await?;
-        let mut tx = self.writing(caller.tenant).await?;
-        store::touch_session(&mut tx, session, self.ambient().now(), true).await?;
-        Ok(tx.commit().await?)
     }
 
     /// Checks a one-time or recovery code of a user with a confirmed secret.

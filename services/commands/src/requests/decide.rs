@@ -26,7 +26,7 @@ impl App {
     ///
     /// # Errors
     /// `ALREADY_DECIDED` with who and when, `EXPIRED`, `NOT_ELIGIBLE`, `NOT_ESCALATED`, `SELF_APPROVAL`,
-    /// `DECIDED_TWICE`, `DIGEST_MISMATCH`, `NOW_DENIED`, `WIDENED`, `BAD_INPUT`, `NOT_FOUND`, `FORBIDDEN`;
+    /// `STEP_UP_NEEDED`, `DECIDED_TWICE`, `DIGEST_MISMATCH`, `NOW_DENIED`, `WIDENED`, `BAD_INPUT`, `NOT_FOUND`, `FORBIDDEN`;
     /// `MFA_BY_APPROVER` where the action's one-time code was the caller's own.
     pub async fn approve(
         &self,
@@ -121,6 +121,7 @@ impl App {
 
     async fn decidable(&self, caller: &Caller, request: RequestId) -> Outcome<Request> {
         caller.demand(Act::Decide)?;
+        self.may_decide_now(caller).await?;
         self.request(caller.tenant, request).await
     }
 

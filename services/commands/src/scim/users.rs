@@ -113,6 +113,7 @@ impl App {
             match done {
                 Ok(done) => {
                     self.end_sessions(caller.tenant, user).await?;
+                    self.forget(caller, user, None).await?;
                     self.leave_groups(caller, user).await?;
                     self.settled(caller.tenant, done.last()).await;
                     return Ok(());
@@ -185,6 +186,7 @@ impl App {
                     let user = UserId::from_uuid(done.stream_id);
                     if closes {
                         self.end_sessions(caller.tenant, user).await?;
+                        self.forget(caller, user, None).await?;
                     }
                     self.settled(caller.tenant, done.last()).await;
                     self.link_accounts_of(caller, user).await?;

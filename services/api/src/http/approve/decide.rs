@@ -11,7 +11,6 @@ use commands::{Caller, Outcome, Refusal, auth::SignIn};
 use super::{
     enter,
     form::{Button, Fields, Sent, narrowing, on_page},
-    html,
     page::{Gone, Page},
     view::Visit,
 };
@@ -66,8 +65,15 @@ async fn sign_in(state: &ApiState, visit: &Visit, sent: &Sent) -> Outcome<Done> 
         email: visit.link.email.clone().unwrap_or_default(),
         password: sent.password.clone(),
         code: Some(sent.code.clone()).filter(|code| !code.trim().is_empty()),
+        passkey: None,
     };
-    let signed_in = state.app.sign_in(&visit.origin, input).await?;
+    let signed_in = state.app.sign_in(&visit.origin, input).await.map_err(|mut refusal| {
+        if refusal.code == "CODE_NEEDED" && !visit.link.totp {
+            refusal.message = "use your passkey below, or sign in to the console with it".to_owned();
+            refusal.field = Some("password".to_owned());
+        }
+        refusal
+    })?;
     Ok(Done::SignedIn(
         CookieJar::new().add(session_cookie(state, &signed_in)),
         visit.address(),
@@ -106,14 +112,23 @@ async fn decide(state: &ApiState, visit: &Visit, sent: &Sent, fields: &mut Field
     Ok(Done::Decided(visit.address()))
 }
 
-/// The approver: by their session, with the token of this page; or by a one-time code.
+/// The approver: by their session, with the token of this page; or by a passkey or a one-time code.
 async fn prove(state: &ApiState, visit: &Visit, sent: &Sent) -> Outcome<Caller> {
     if let Some(session) = visit.own_session() {
         if !equal(sent.csrf.as_bytes(), visit.csrf(session).as_bytes()) {
             let message = "This page was open for too long, or the form came from elsewhere. Try again.";
             return Err(Refusal::new("CSRF_TOKEN", 403, message));
         }
-        return Ok(session.caller.clone());
+        if sent.code.trim().is_empty() && sent.passkey.is_empty() {
+            return Ok(session.caller.clone());
+        }
+    }
+    if !sent.passkey.is_empty() {
+        let credential = serde_json::from_str(&sent.passkey).unwrap_or_default();
+        return state
+            .app
+            .link_passkey(&visit.origin, &visit.link, &sent.digest, &credential)
+            .await;
     }
     if sent.code.trim().is_empty() {
         return Err(Refusal::new("CODE_NEEDED", 401, "Sign in first, or give a one-time code.").on("code"));
@@ -133,7 +148,7 @@ async fn refused(state: &ApiState, visit: &Visit, mut fields: Fields, refusal: &
     let notice = fields.wrong.is_empty().then(|| sentence(&refusal.message));
     match Page::of(state, visit, fields, notice).await {
         Ok(page) => {
-            let mut response = html(status, &page);
+            let mut response = page.answer(status);
             if let Some(seconds) = refusal.retry_after {
                 response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             }

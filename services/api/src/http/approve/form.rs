@@ -29,6 +29,9 @@ pub(super) struct Sent {
     pub(super) password: String,
     #[serde(default)]
     pub(super) code: String,
+    /// The answer of a passkey, JSON, put there by the page's script.
+    #[serde(default)]
+    pub(super) passkey: String,
     #[serde(default)]
     pub(super) comment: String,
     #[serde(default)]
@@ -78,6 +81,7 @@ pub(super) fn on_page(field: &str) -> Option<&'static str> {
         "uses" => "uses",
         "grantMinutes" | "grant_minutes" | "minutes" => "minutes",
         "code" => "code",
+        "passkey" => "passkey",
         "password" => "password",
         _ => return None,
     })

@@ -1,12 +1,13 @@
 //! `/approve/{token}`: the page behind the link of a mail (`docs/contracts.md § 5`).
 //!
-//! Plain HTML forms, no script. GET and HEAD show and never change anything, so that whoever fetches links (scanners,
+//! Plain HTML forms. A script from a file of its own adds passkeys for who has them; without it the forms do. GET and HEAD show and never change anything, so that whoever fetches links (scanners,
 //! previews) does no harm. POST decides, and only with a proof of who it is: the approver's session with a token bound to
-//! it and to the link, or a one-time code given with the decision.
+//! it and to the link, or a one-time code or a passkey given with the decision.
 
 mod decide;
 mod form;
 mod page;
+mod passkey;
 mod view;
 
 use axum::{
@@ -28,6 +29,7 @@ use crate::{
 };
 
 const STYLE: &str = include_str!("../../../assets/approve.css");
+const SCRIPT: &str = include_str!("../../../assets/approve.js");
 
 pub(super) fn door() -> Door {
     let html = Shape::Other("text/html");
@@ -36,6 +38,33 @@ pub(super) fn door() -> Door {
             "/approve/style.css",
             style,
             Op::new("approveStyle", "How the approval page looks").answers(200, "CSS", Shape::Other("text/css")),
+        )
+        .get(
+            "/approve/passkey.js",
+            script,
+            Op::new("approveScript", "How the approval page asks for a passkey").answers(
+                200,
+                "JavaScript",
+                Shape::Other("text/javascript"),
+            ),
+        )
+        .post(
+            "/approve/{token}/passkey",
+            passkey::options,
+            Op::new(
+                "approvePasskey",
+                "Ask the approver of a link for a passkey, to decide this request as shown",
+            )
+            .takes(Shape::Json("ApprovePasskey"))
+            .answers(
+                200,
+                "What navigator.credentials.get takes",
+                Shape::Json("PasskeyOptions"),
+            )
+            .refuses(403, "CROSS_SITE, TENANT_SUSPENDED")
+            .refuses(404, "NOT_FOUND")
+            .refuses(409, "NOT_ENROLLED, PASSKEYS_UNAVAILABLE")
+            .refuses(429, "LOCKED"),
         )
         .get(
             "/approve/{token}",
@@ -53,8 +82,11 @@ pub(super) fn door() -> Door {
             .takes(Shape::Other("application/x-www-form-urlencoded"))
             .answers(303, "Done: the page shows the outcome", Shape::Empty)
             .answers(200, "The page", html)
-            .refuses(401, "INVALID_SIGN_IN, CODE_NEEDED, INVALID_CODE")
-            .refuses(403, "CSRF_TOKEN, CROSS_SITE, NOT_ELIGIBLE, SELF_APPROVAL")
+            .refuses(401, "INVALID_SIGN_IN, CODE_NEEDED, INVALID_CODE, INVALID_PASSKEY")
+            .refuses(
+                403,
+                "CSRF_TOKEN, CROSS_SITE, NOT_ELIGIBLE, SELF_APPROVAL, STEP_UP_NEEDED",
+            )
             .refuses(409, "ALREADY_DECIDED, EXPIRED, DIGEST_MISMATCH, NOW_DENIED"),
         )
 }
@@ -65,6 +97,14 @@ async fn style() -> Response {
         (header::CACHE_CONTROL, "public, max-age=3600"),
     ];
     (headers, STYLE).into_response()
+}
+
+async fn script() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, SCRIPT).into_response()
 }
 
 async fn show(
@@ -79,7 +119,7 @@ async fn show(
         Err(problem) => return Gone::of(&problem).into_response(),
     };
     match Page::of(&state, &visit, form::Fields::default(), None).await {
-        Ok(page) => html(StatusCode::OK, &page),
+        Ok(page) => page.answer(StatusCode::OK),
         Err(problem) => Gone::of(&problem).into_response(),
     }
 }
@@ -109,11 +149,11 @@ async fn enter(
     })
 }
 
-fn html(status: StatusCode, page: &impl askama::Template) -> Response {
+fn html(status: StatusCode, page: &impl askama::Template, policy: Policy) -> Response {
     match page.render() {
         Ok(text) => {
             let mut response = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response();
-            response.extensions_mut().insert(Policy::Form);
+            response.extensions_mut().insert(policy);
             response
         }
         Err(error) => Problem::from(Refusal::internal(error)).into_response(),

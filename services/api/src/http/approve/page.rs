@@ -18,7 +18,7 @@ use super::{
     html,
     view::{Found, Standing, Visit, find, name_of},
 };
-use crate::{ApiState, Problem};
+use crate::{ApiState, Problem, layers::Policy};
 
 /// A line of the action: what it is called, its text, and whether it is code.
 pub(super) struct Line {
@@ -62,8 +62,12 @@ pub(super) struct Page {
     signed_in: bool,
     /// Somebody else is.
     stranger: Option<String>,
+    /// The decision needs a proof that is given with it: without a session, or where the tenant wants a fresh one.
+    proof: bool,
     /// The approver has one-time codes.
     totp: bool,
+    /// The approver has passkeys.
+    passkey: bool,
     csrf: String,
     digest: String,
     lines: Vec<Line>,
@@ -108,7 +112,12 @@ impl Page {
             email: visit.link.email.clone().unwrap_or_default(),
             signed_in: own.is_some(),
             stranger,
+            proof: match own {
+                Some(session) => state.app.needs_step_up(&session.caller).await?,
+                None => true,
+            },
             totp: visit.link.totp,
+            passkey: visit.link.passkey,
             csrf: own.map(|session| visit.csrf(session)).unwrap_or_default(),
             digest: details.map(|details| details.digest.clone()).unwrap_or_default(),
             lines: if hidden { Vec::new() } else { lines(&found) },
@@ -132,6 +141,21 @@ impl Page {
 
     fn open(&self) -> bool {
         self.standing == Standing::Open
+    }
+
+    /// A passkey may be used here: the page has a script then, and only then.
+    fn asks_passkey(&self) -> bool {
+        self.open() && self.proof && self.passkey
+    }
+
+    /// The page as an answer, with no more leave to load things than it needs.
+    pub(super) fn answer(&self, status: StatusCode) -> Response {
+        let policy = if self.asks_passkey() {
+            Policy::PasskeyForm
+        } else {
+            Policy::Form
+        };
+        html(status, self, policy)
     }
 
     fn error(&self, field: &str) -> &str {
@@ -335,7 +359,7 @@ impl Gone {
 
 impl IntoResponse for Gone {
     fn into_response(self) -> Response {
-        let mut response = html(self.status, &self);
+        let mut response = html(self.status, &self, Policy::Form);
         if let Some(seconds) = self.retry_after {
             response
                 .headers_mut()
@@ -376,7 +400,9 @@ mod tests {
             email: "ann@acme.example".to_owned(),
             signed_in: false,
             stranger: None,
+            proof: true,
             totp: true,
+            passkey: false,
             csrf: "c5".to_owned(),
             digest: "d1".to_owned(),
             lines: vec![Line {
@@ -414,11 +440,30 @@ mod tests {
         assert!(!no_codes.contains("value=\"approve\""));
         let signed_in = Page {
             signed_in: true,
+            proof: false,
             ..page()
         }
         .render()
         .unwrap();
         assert!(signed_in.contains("name=\"csrf\" value=\"c5\"") && !signed_in.contains("name=\"password\""));
+    }
+
+    #[test]
+    fn the_page_has_a_script_where_a_passkey_can_be_used_and_only_there() {
+        assert!(!page().render().unwrap().contains("<script"));
+        let passkey = |signed_in, totp| Page {
+            signed_in,
+            proof: !signed_in,
+            totp,
+            passkey: true,
+            ..page()
+        };
+        let text = passkey(false, true).render().unwrap();
+        assert!(text.contains("<script src=\"/approve/passkey.js\" defer></script>") && text.contains("name=\"code\""));
+        assert!(text.contains("data-passkey=\"/approve/pct_link_x/passkey\" hidden"));
+        let alone = passkey(false, false).render().unwrap();
+        assert!(alone.contains("<noscript>") && !alone.contains("name=\"button\" value=\"approve\""));
+        assert!(!passkey(true, true).render().unwrap().contains("<script"));
     }
 
     #[test]
