@@ -67,6 +67,11 @@ impl Settings {
         self.kept.mfa_bound_to_requester
     }
 
+    /// Whoever decides has given a second factor within the last five minutes.
+    async fn require_second_factor_to_decide(&self) -> bool {
+        self.kept.deciding_needs_second_factor
+    }
+
     async fn publish_checkpoints(&self) -> bool {
         self.kept.public_checkpoints
     }
@@ -147,6 +152,7 @@ pub(crate) struct ChangeSettingsInput {
     allow_self_approval: Option<bool>,
     refuse_unlinked_requesters: Option<bool>,
     bind_mfa_to_requester: Option<bool>,
+    require_second_factor_to_decide: Option<bool>,
     publish_checkpoints: Option<bool>,
     /// 0 is for ever; only that is taken.
     retention_days: Option<i32>,
@@ -202,6 +208,9 @@ impl ChangeSettingsInput {
         kept.self_approval = self.allow_self_approval.unwrap_or(kept.self_approval);
         kept.refuse_unlinked = self.refuse_unlinked_requesters.unwrap_or(kept.refuse_unlinked);
         kept.mfa_bound_to_requester = self.bind_mfa_to_requester.unwrap_or(kept.mfa_bound_to_requester);
+        kept.deciding_needs_second_factor = self
+            .require_second_factor_to_decide
+            .unwrap_or(kept.deciding_needs_second_factor);
         kept.public_checkpoints = self.publish_checkpoints.unwrap_or(kept.public_checkpoints);
         Ok(kept)
     }
@@ -255,6 +264,7 @@ mod tests {
             allow_self_approval: None,
             refuse_unlinked_requesters: None,
             bind_mfa_to_requester: None,
+            require_second_factor_to_decide: None,
             publish_checkpoints: None,
             retention_days: None,
             legal_hold: None,

@@ -107,6 +107,11 @@ impl User {
         self.0.factors.iter().any(|factor| factor == "totp")
     }
 
+    /// Whether they have a passkey.
+    async fn passkey_enrolled(&self) -> bool {
+        self.0.factors.iter().any(|factor| factor == "passkey")
+    }
+
     /// Managed by SCIM: names, teams and status are changed there.
     async fn managed(&self) -> bool {
         self.0.source == "scim"
@@ -291,6 +296,11 @@ pub(crate) struct ResetTotpInput {
 }
 
 #[derive(Debug, InputObject)]
+pub(crate) struct ResetPasskeysInput {
+    user_id: ID,
+}
+
+#[derive(Debug, InputObject)]
 pub(crate) struct LinkEndpointAccountInput {
     user_id: ID,
     endpoint_id: ID,
@@ -400,6 +410,14 @@ impl UserMutation {
         let (frame, caller) = ctx.command()?;
         let user = named(&input.user_id, "user", "userId")?;
         let written = frame.app.reset_totp(&caller, user).await?;
+        UserPayload::of(ctx, user, written.position).await
+    }
+
+    /// Takes all passkeys of a user away, after they lost their devices; their sessions end.
+    async fn reset_passkeys(&self, ctx: &Context<'_>, input: ResetPasskeysInput) -> Answer<UserPayload> {
+        let (frame, caller) = ctx.command()?;
+        let user = named(&input.user_id, "user", "userId")?;
+        let written = frame.app.reset_passkeys(&caller, user).await?;
         UserPayload::of(ctx, user, written.position).await
     }
 

@@ -1,6 +1,7 @@
 /** The JSON doors under `/auth` that the console uses. */
 
 import { waitText } from "../graphql/problem";
+import type { CredentialJson, PasskeyOptions } from "./passkeys";
 
 export interface Session {
   /** Sent back in `x-csrf-token` with everything that changes something. */
@@ -11,11 +12,23 @@ export interface Session {
 export class Refusal extends Error {
   readonly code: string;
   readonly status: number;
+  private readonly details: { methods?: string[]; passkey?: PasskeyOptions | null };
 
-  constructor(status: number, code: string, message: string) {
+  constructor(status: number, code: string, message: string, details: unknown = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.details = (details ?? {}) as typeof this.details;
+  }
+
+  /** What will do as a proof, where one is missing: `totp`, `passkey`, `password`. */
+  get methods(): string[] {
+    return this.details.methods ?? [];
+  }
+
+  /** A passkey's challenge, where one may be used. */
+  get passkey(): PasskeyOptions | undefined {
+    return this.details.passkey ?? undefined;
   }
 }
 
@@ -42,7 +55,7 @@ async function call(method: "GET" | "POST" | "DELETE", path: string, body?: unkn
     // A proxy in front may answer with a page of its own.
   }
   if (response.ok) return answer;
-  const problem = (answer ?? {}) as { code?: unknown; detail?: unknown; title?: unknown };
+  const problem = (answer ?? {}) as { code?: unknown; detail?: unknown; title?: unknown; details?: unknown };
   throw new Refusal(
     response.status,
     typeof problem.code === "string" ? problem.code : `HTTP_${response.status}`,
@@ -51,6 +64,7 @@ async function call(method: "GET" | "POST" | "DELETE", path: string, body?: unkn
       : response.status >= 500
         ? "The server cannot answer just now. Try again in a moment."
         : String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`),
+    problem.details,
   );
 }
 
@@ -70,6 +84,8 @@ export interface SignIn {
   password: string;
   /** Six digits, where the account has a second factor. */
   code?: string;
+  /** In its place, what a passkey said. */
+  passkey?: CredentialJson;
 }
 
 export async function signIn(input: SignIn): Promise<void> {
@@ -143,6 +159,47 @@ export async function listSessions(): Promise<SessionRow[]> {
 
 export async function endSession(session: Session, id: string): Promise<void> {
   await call("DELETE", `/auth/sessions/${encodeURIComponent(id)}`, undefined, session.csrfToken);
+}
+
+export interface Passkey {
+  id: string;
+  name: string;
+  createdAt: string;
+  lastUsedAt: string | null;
+  /** Its counter went back, as that of a copy does: it is refused. */
+  flagged: boolean;
+}
+
+export interface Passkeys {
+  /** Whether they work at the server's address. */
+  available: boolean;
+  passkeys: Passkey[];
+}
+
+export async function listPasskeys(): Promise<Passkeys> {
+  const answer = (await call("GET", "/auth/passkeys")) as Partial<Passkeys> | null;
+  return { available: answer?.available === true, passkeys: answer?.passkeys ?? [] };
+}
+
+export async function passkeyOptions(session: Session): Promise<PasskeyOptions> {
+  return (await call("POST", "/auth/passkeys/options", {}, session.csrfToken)) as PasskeyOptions;
+}
+
+export async function registerPasskey(session: Session, name: string, credential: CredentialJson): Promise<void> {
+  await call("POST", "/auth/passkeys", { name, credential }, session.csrfToken);
+}
+
+export async function removePasskey(session: Session, id: string): Promise<void> {
+  await call("DELETE", `/auth/passkeys/${encodeURIComponent(id)}`, undefined, session.csrfToken);
+}
+
+export async function passkeyStepUpOptions(session: Session): Promise<PasskeyOptions> {
+  return (await call("POST", "/auth/step-up/passkey", {}, session.csrfToken)) as PasskeyOptions;
+}
+
+/** A fresh proof: one of the three. */
+export async function stepUp(session: Session, proof: { code?: string; passkey?: CredentialJson; password?: string }): Promise<void> {
+  await call("POST", "/auth/step-up", proof, session.csrfToken);
 }
 
 function asSession(answer: unknown): Session | undefined {

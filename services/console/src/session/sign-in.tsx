@@ -4,6 +4,7 @@ import { Link, Navigate, useSearchParams } from "react-router";
 import { Note } from "../parts/states";
 import { DoorFrame } from "./door-frame";
 import { Refusal, signIn } from "./doors";
+import { type CredentialJson, type PasskeyOptions, passkeysWork, usePasskey } from "./passkeys";
 import { tellOtherTabs, useSession } from "./session";
 
 const KEPT_TENANT = "portcullis.tenant";
@@ -37,29 +38,37 @@ export function SignIn() {
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
   const [askCode, setAskCode] = useState(false);
+  const [challenge, setChallenge] = useState<PasskeyOptions>();
   const [refusal, setRefusal] = useState<string>();
   const [running, setRunning] = useState(false);
 
   if (state.kind === "in") return <Navigate to={safeNext(params.get("next"))} replace />;
 
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
+  const enter = async (proof: () => Promise<{ code?: string; passkey?: CredentialJson }>) => {
     setRunning(true);
     setRefusal(undefined);
     try {
-      await signIn({ tenant: tenant.trim(), email: email.trim(), password, ...(askCode ? { code: code.trim() } : {}) });
+      await signIn({ tenant: tenant.trim(), email: email.trim(), password, ...(await proof()) });
       keepTenant(tenant.trim());
       await renew();
       tellOtherTabs();
     } catch (error) {
       if (error instanceof Refusal && error.code === "CODE_NEEDED") {
-        setAskCode(true);
+        // A passkey's challenge is spent by its answer: each refusal of this kind brings a new one.
+        setAskCode(error.methods.length === 0 || error.methods.includes("totp"));
+        setChallenge(error.passkey);
+        if (!error.passkey && error.methods.length === 1 && error.methods[0] === "passkey") setRefusal("Your passkey does not work here any more. Ask an administrator.");
       } else {
+        setChallenge(undefined);
         setRefusal(error instanceof Error ? error.message : "Signing in failed.");
       }
     } finally {
       setRunning(false);
     }
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void enter(async () => (askCode ? { code: code.trim() } : {}));
   };
 
   return (
@@ -107,7 +116,12 @@ export function SignIn() {
             onChange={(event) => setCode(event.currentTarget.value)}
           />
         )}
-        <Button type="submit" loading={running} fullWidth>
+        {challenge && passkeysWork() && (
+          <Button variant={askCode ? "default" : "filled"} loading={running} fullWidth onClick={() => void enter(async () => ({ passkey: await usePasskey(challenge) }))}>
+            Use a passkey
+          </Button>
+        )}
+        <Button type="submit" variant={challenge && !askCode ? "default" : "filled"} loading={running} fullWidth>
           Sign in
         </Button>
         <Link className="small" to="/password-reset">

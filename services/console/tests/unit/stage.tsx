@@ -43,6 +43,7 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
   const stage: Stage = { world, sent: [], refuse: {}, down: { now: false }, doors: [], endSession: () => void (signedIn = false) };
   const sessions = someSessions();
   let signedIn = options.signedIn ?? true;
+  let proved = false;
   const json = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
   vi.stubGlobal("WebSocket", DeadSocket);
@@ -55,6 +56,15 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
     if (target.startsWith("/auth/sessions/")) {
       sessions.sessions = sessions.sessions.filter((each) => !target.endsWith(String(each.id)));
       return new Response(null, { status: 204 });
+    }
+    if (target === "/auth/passkeys") return json(200, { available: true, passkeys: [] });
+    if (target === "/auth/step-up") {
+      proved = true;
+      return new Response(null, { status: 204 });
+    }
+    if (target === "/auth/passkeys/options") {
+      if (!proved) return json(403, { code: "STEP_UP_NEEDED", detail: "prove it", details: { methods: ["password"] } });
+      return json(200, { publicKey: { challenge: "YQ", user: { id: "YQ", name: "a", displayName: "a" } } });
     }
     if (target === "/auth/totp") return json(200, { secret: "GEZDGNBV", uri: "otpauth://totp/x", qrSvg: "" });
     if (target === "/auth/totp/confirm") return json(200, { recoveryCodes: ["1111-2222", "3333-4444"] });

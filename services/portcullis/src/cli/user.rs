@@ -15,7 +15,7 @@ use crate::server::Keeps;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Print a link with which a user chooses a new password, once; sessions end when it is used.
+    /// Print a link with which a user chooses a new password, once; sessions end and passkeys are gone at once.
     #[command(after_help = "Example:\n  portcullis user reset --tenant acme --email owner@example.com --totp")]
     Reset {
         /// The tenant's slug.
@@ -42,8 +42,9 @@ pub(super) async fn run(globals: &Globals, command: UserCommand) -> anyhow::Resu
         .with_context(|| format!("tenant {tenant} has no user {email}"))?
         .id;
     drop(tx);
+    let caller = commands::Caller::system(id, app.store.ambient().uuid());
+    app.reset_passkeys(&caller, user).await.map_err(refused)?;
     if totp {
-        let caller = commands::Caller::system(id, app.store.ambient().uuid());
         app.reset_totp(&caller, user).await.map_err(refused)?;
     }
     let token = app.invitation(id, user).await.map_err(refused)?;

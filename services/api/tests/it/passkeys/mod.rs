@@ -221,3 +221,13 @@ async fn an_address_without_a_host_name_has_no_passkeys_and_says_so() {
     let refused = browser.post("/auth/passkeys/options", &json!({})).await;
     assert_eq!(refused.expect(409).code(), "PASSKEYS_UNAVAILABLE");
 }
+
+#[tokio::test]
+async fn a_server_at_a_loopback_address_has_them_at_localhost() {
+    let world = World::at("http://127.0.0.1:8080", ApiConfig::default()).await;
+    let (.., mut key) = with_passkey(&world, "ann", &[Role::Member]).await;
+    let options = challenge(&world, "ann@acme.example").await;
+    assert_eq!(options["publicKey"]["rpId"], "localhost");
+    let by_key = json!({ "passkey": key.get(&options) });
+    sign_in(&world, "acme", "ann@acme.example", by_key).await.expect(200);
+}

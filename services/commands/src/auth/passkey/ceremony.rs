@@ -5,7 +5,7 @@ use model::user::{User, UserCommand};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use url::Url;
+use url::{Host, Url};
 use webauthn_rs::prelude::{
     CredentialID, Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential,
     RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
@@ -43,7 +43,16 @@ impl App {
             let message = "passkeys need a public address with a host name, over HTTPS or on localhost";
             Refusal::new("PASSKEYS_UNAVAILABLE", 409, message)
         };
-        let origin = Url::parse(&self.config.public_url).map_err(|_| unavailable())?;
+        let mut origin = Url::parse(&self.config.public_url).map_err(|_| unavailable())?;
+        let loopback = match origin.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(_)) | None => false,
+        };
+        // Browsers take no address in digits; on this machine the same server has a name.
+        if loopback && origin.scheme() == "http" {
+            origin.set_host(Some("localhost")).map_err(|_| unavailable())?;
+        }
         let host = origin.domain().ok_or_else(unavailable)?;
         if origin.scheme() != "https" && host != "localhost" {
             return Err(unavailable());

@@ -2,6 +2,7 @@ import { Card, Facts, Page } from "../../parts/page";
 import { Roles } from "../../parts/tags";
 import { useSession } from "../../session/session";
 import { useViewer } from "../../shell/viewer";
+import { Passkeys } from "./passkeys";
 import { Password } from "./password";
 import { SecondFactor } from "./second-factor";
 import { Sessions } from "./sessions";
@@ -27,7 +28,10 @@ export function Account() {
           </Card>
           {viewer.user && state.kind === "in" && <SecondFactor session={state.session} enrolled={viewer.user.totpEnrolled} />}
         </div>
-        {viewer.user && state.kind === "in" && <Password session={state.session} />}
+        <div className="stack">
+          {viewer.user && state.kind === "in" && <Password session={state.session} />}
+          {viewer.user && state.kind === "in" && <Passkeys session={state.session} />}
+        </div>
       </div>
       {state.kind === "in" && <Sessions session={state.session} />}
     </Page>
