@@ -163,8 +163,10 @@ async fn other_sites_and_edited_links_get_no_challenge() {
 async fn a_tenant_may_want_a_fresh_second_factor_for_each_decision() {
     let world = world().await;
     world.policy("Ask first", "/opt/*").await;
-    let mut settings = model::tenant::Settings::default();
-    settings.deciding_needs_second_factor = true;
+    let settings = model::tenant::Settings {
+        deciding_needs_second_factor: true,
+        ..model::tenant::Settings::default()
+    };
     let written = world.app.change_settings(&world.system(), settings).await.unwrap();
     assert!(world.app.settled(world.tenant, written.position).await);
     let (ann, browser, mut key) = with_passkey(&world, "ann", &[Role::Admin]).await;

@@ -67,7 +67,7 @@ async fn events(world: &World, event: &str) -> Vec<Value> {
     world.settle(world.tenant).await;
     let mut tx = world.app.reading(world.tenant).await.unwrap();
     let rows: Vec<(String,)> =
-        sqlx::query_as("select convert_from(body, 'UTF8') from event where tenant_id = $1 order by position")
+        sqlx::query_as("select convert_from(body, 'UTF8') from events where tenant_id = $1 order by position")
             .bind(world.tenant.uuid())
             .fetch_all(&mut *tx)
             .await
@@ -210,7 +210,7 @@ async fn disabling_a_user_and_an_administrator_drop_the_passkeys() {
 
 #[tokio::test]
 async fn an_address_without_a_host_name_has_no_passkeys_and_says_so() {
-    let world = World::new().await;
+    let world = World::at("https://192.0.2.7", ApiConfig::default()).await;
     world.user("ann", &[Role::Member]).await;
     let browser = world.browser("ann").await;
     give_password(&browser).await;
