@@ -43,5 +43,8 @@ pub use store::Store;
 pub use tenant::{CreateTenantError, NewTenant};
 pub use tx::TenantTx;
 pub use upcast::Upcasters;
-pub use vault::{LocalMasterKey, MasterKey, MasterKeyError, TenantKeys, Vault, VaultError};
+pub use vault::{
+    CommandMasterKey, DataRotation, KeyChange, KeyInfo, LocalMasterKey, MasterKey, MasterKeyError, TenantKeys, Vault,
+    VaultError, WrappedColumn,
+};
 pub use verify::{Fault, Verified};

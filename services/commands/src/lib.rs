@@ -13,6 +13,7 @@ mod caller;
 mod collections;
 mod fleet;
 mod insight;
+pub mod keys;
 mod mails;
 pub mod outbound;
 mod people;

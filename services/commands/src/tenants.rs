@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eventstore::{CreateTenantError, NewTenant as Routed, Purge};
-use formats::{Purpose, TenantId, Timestamp, UserId};
+use formats::{TenantId, Timestamp, UserId};
 use model::{
     Role,
     tenant::{Settings, Tenant, TenantCommand},
@@ -203,26 +203,6 @@ impl App {
         Ok(eventstore::purges(self.pool()).await?)
     }
 
-    /// Gives a tenant a new signing key; the old one stays in the key set until the overlap is over. Gives the new key's
-    /// id.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`, `UNAVAILABLE`.
-    pub async fn rotate_key(&self, tenant: TenantId, purpose: Purpose, overlap: Duration) -> Outcome<String> {
-        let kid = self.store.vault().rotate(tenant, purpose, overlap).await?;
-        let state: Tenant = self.state(tenant, tenant.uuid()).await?;
-        let command = TenantCommand::ChangeKeySet {
-            version: state.key_set_version() + 1,
-            purpose: purpose.as_str().to_owned(),
-            active: Some(kid.clone()),
-            withdrawn: Vec::new(),
-        };
-        let system = Caller::system(tenant, self.ambient().uuid());
-        self.run::<Tenant>(&system, "rotateKey", tenant.uuid(), &json!({ "kid": kid }), command)
-            .await?;
-        Ok(kid)
-    }
-
     async fn tenant(
         &self,
         caller: &Caller,
@@ -266,7 +246,7 @@ impl App {
     }
 }
 
-fn operator(caller: &Caller) -> Outcome<()> {
+pub(crate) fn operator(caller: &Caller) -> Outcome<()> {
     match caller.principal {
         Principal::Operator { .. } | Principal::System => Ok(()),
         _ => Err(Refusal::forbidden("this is for platform operators")),

@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 pub struct TenantKeys {
     pub(super) tenant: TenantId,
     pub(super) data: Zeroizing<[u8; 32]>,
+    /// Data keys that still open something, or soon will, while one replaces another.
+    pub(super) older_data: Vec<Zeroizing<[u8; 32]>>,
     pub(super) mac: MacKey,
     pub(super) link: MacKey,
     pub(super) root: SigningKey,
@@ -86,7 +88,15 @@ impl TenantKeys {
     /// # Errors
     /// [`WrapError`] where it was altered, or belongs to another tenant or name.
     pub fn unwrap_secret(&self, name: &str, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, WrapError> {
-        wrap::unwrap(&self.data, &secret_name(self.tenant, name), wrapped)
+        self.open(&secret_name(self.tenant, name), wrapped)
+    }
+
+    /// Opens with whichever of the data keys fits.
+    pub(super) fn open(&self, name: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, WrapError> {
+        std::iter::once(&self.data)
+            .chain(&self.older_data)
+            .find_map(|data| wrap::unwrap(data, name, wrapped).ok())
+            .ok_or(WrapError)
     }
 }
 
@@ -100,7 +110,7 @@ impl fmt::Debug for TenantKeys {
 }
 
 /// The name under which a secret of a tenant is wrapped.
-fn secret_name(tenant: TenantId, name: &str) -> Vec<u8> {
+pub(super) fn secret_name(tenant: TenantId, name: &str) -> Vec<u8> {
     named(b"portcullis/secret/1\n", tenant, &[name])
 }
 

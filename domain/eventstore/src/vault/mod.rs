@@ -4,7 +4,9 @@
 //! and links, the root and the signing keys, and one key per person. Unwrapped keys are cached for a minute, bounded,
 //! wiped when dropped and never printed.
 
+mod data;
 mod keys;
+mod kms;
 mod master;
 mod person;
 mod rotate;
@@ -20,10 +22,13 @@ use zeroize::Zeroizing;
 
 use crate::{TenantTx, cache::Cache};
 
+pub use data::{DataRotation, WrappedColumn};
 pub use keys::TenantKeys;
 use keys::key_name;
+pub use kms::CommandMasterKey;
 pub use master::{Answer, LocalMasterKey, MasterKey, MasterKeyError};
 pub(crate) use person::People;
+pub use rotate::{KeyChange, KeyInfo};
 
 /// The purpose of the key that wraps the others.
 const DATA: &str = "data";
@@ -166,7 +171,8 @@ impl Vault {
         let tenant = tx.tenant();
         let rows = sqlx::query(
             "select kid, purpose, wrapped, master_id
-             from tenant_key where tenant_id = $1 and status = 'active'",
+             from tenant_key where tenant_id = $1 and (status = 'active' or purpose = 'data' and status = 'retiring')
+             order by status, created_at",
         )
         .bind(tenant.uuid())
         .fetch_all(&mut **tx)
@@ -175,22 +181,22 @@ impl Vault {
             return Err(VaultError::NoKeys(tenant));
         }
         let mut stored = HashMap::new();
-        let mut master_id = String::new();
+        // The one that new secrets are wrapped under comes first: `active` before `retiring`.
+        let mut data_keys = Vec::new();
         for row in &rows {
-            let purpose: String = row.try_get("purpose")?;
+            let (purpose, kid): (String, String) = (row.try_get("purpose")?, row.try_get("kid")?);
+            let wrapped: Vec<u8> = row.try_get("wrapped")?;
             if purpose == DATA {
-                master_id = row.try_get("master_id")?;
+                let master_id: String = row.try_get("master_id")?;
+                data_keys.push(self.open_data(tenant, &master_id, &kid, &wrapped).await?);
+            } else {
+                stored.insert(purpose, (kid, wrapped));
             }
-            stored.insert(
-                purpose,
-                (row.try_get::<String, _>("kid")?, row.try_get::<Vec<u8>, _>("wrapped")?),
-            );
         }
         let missing = |purpose: &str| VaultError::Altered(purpose.to_owned());
-        let data = {
-            let (kid, wrapped) = stored.get(DATA).ok_or_else(|| missing(DATA))?;
-            self.open_data(tenant, &master_id, kid, wrapped).await?
-        };
+        let mut data_keys = data_keys.into_iter();
+        let data = data_keys.next().ok_or_else(|| missing(DATA))?;
+        let older_data: Vec<_> = data_keys.collect();
         let open = |purpose: &str| {
             let (kid, wrapped) = stored.get(purpose).ok_or_else(|| missing(purpose))?;
             let secret = unwrap_key(&data, &key_name(tenant, purpose, kid), wrapped).map_err(|_| missing(purpose))?;
@@ -212,6 +218,7 @@ impl Vault {
         Ok(TenantKeys {
             tenant,
             data,
+            older_data,
             mac,
             link,
             root,
@@ -293,16 +300,18 @@ impl Vault {
 
     /// Signs the set of the keys that are active or retiring now, one version higher than before. The caller holds the
     /// row of the set, or is the first to write it.
-    async fn publish_in(&self, tx: &mut TenantTx, data: &[u8; 32]) -> Result<(), VaultError> {
+    ///
+    /// Gives the new version, and the keys that are over and so no longer in the set.
+    async fn publish_in(&self, tx: &mut TenantTx, data: &[u8; 32]) -> Result<(u64, Vec<String>), VaultError> {
         let tenant = tx.tenant();
         let now = self.0.ambient.now().to_datetime();
-        sqlx::query(
+        let withdrawn: Vec<String> = sqlx::query_scalar(
             "update tenant_key set status = 'revoked', wrapped = null
-             where tenant_id = $1 and status = 'retiring' and not_after <= $2",
+             where tenant_id = $1 and status = 'retiring' and purpose <> 'data' and not_after <= $2 returning kid",
         )
         .bind(tenant.uuid())
         .bind(now)
-        .execute(&mut **tx)
+        .fetch_all(&mut **tx)
         .await?;
         let rows = sqlx::query(
             "select kid, purpose, public, not_after, wrapped from tenant_key
@@ -336,9 +345,10 @@ impl Vault {
             .fetch_optional(&mut **tx)
             .await?;
         let version = version.unwrap_or(0) + 1;
+        let published = crate::append::to_u64(version);
         let set = KeySet {
             tenant,
-            version: crate::append::to_u64(version),
+            version: published,
             keys,
         };
         let token = set.sign(&root).map_err(|_| VaultError::Altered("key set".to_owned()))?;
@@ -351,7 +361,7 @@ impl Vault {
         .bind(token)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        Ok((published, withdrawn))
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use formats::{
-    PersonId, PersonKey, TenantId, Timestamp,
-    wrap::{unwrap_key, wrap},
-};
+use formats::{PersonId, PersonKey, TenantId, Timestamp, wrap::wrap};
 use sqlx::Row;
 use zeroize::Zeroizing;
 
@@ -22,7 +19,7 @@ pub(crate) type People = HashMap<PersonId, PersonKey>;
 
 const ENSURE: &str = "select key_version, wrapped from ensure_person_key($1, $2, $3)";
 
-fn name(tenant: TenantId, person: PersonId, version: u32) -> Vec<u8> {
+pub(super) fn name(tenant: TenantId, person: PersonId, version: u32) -> Vec<u8> {
     named(
         b"portcullis/person-key/1\n",
         tenant,
@@ -175,7 +172,10 @@ impl Vault {
 fn open(keys: &TenantKeys, person: PersonId, version: i32, wrapped: Option<Vec<u8>>) -> Result<Person, VaultError> {
     let Some(wrapped) = wrapped else { return Ok(None) };
     let version = u32::try_from(version).unwrap_or(0);
-    let secret = unwrap_key(&keys.data, &name(keys.tenant, person, version), &wrapped)
-        .map_err(|_| VaultError::Altered(person.to_string()))?;
-    Ok(Some((version, PersonKey::from_bytes(*secret))))
+    let altered = || VaultError::Altered(person.to_string());
+    let secret = keys
+        .open(&name(keys.tenant, person, version), &wrapped)
+        .map_err(|_| altered())?;
+    let secret: [u8; 32] = secret.as_slice().try_into().map_err(|_| altered())?;
+    Ok(Some((version, PersonKey::from_bytes(secret))))
 }

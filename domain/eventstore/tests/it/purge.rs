@@ -164,8 +164,9 @@ async fn a_tenant_that_is_due_is_removed_whole_in_batches_and_no_other_row_is_to
 #[tokio::test]
 async fn a_table_that_the_purge_may_not_empty_stops_it_and_is_emptied_later() {
     let world = World::new().await;
-    let now = world.ambient.now();
-    log(&world, "TenantDeletionRequested", now + DAY).await;
+    // A minute more than a day, since the request is noted a moment after this.
+    let at = world.ambient.now() + DAY + Duration::from_secs(60);
+    log(&world, "TenantDeletionRequested", at).await;
     sqlx::raw_sql(AssertSqlSafe(format!(
         "create table added (tenant_id uuid primary key); insert into added values ('{}')",
         world.tenant.uuid()
@@ -174,13 +175,13 @@ async fn a_table_that_the_purge_may_not_empty_stops_it_and_is_emptied_later() {
     .await
     .unwrap();
     let purge = purge_role(&world).await;
-    let stopped = purge_step(&purge, world.tenant, now + DAY).await.unwrap_err();
+    let stopped = purge_step(&purge, world.tenant, at).await.unwrap_err();
     assert!(stopped.to_string().contains("added"), "{stopped}");
     sqlx::raw_sql("grant select, delete on added to portcullis_purge")
         .execute(&world.admin)
         .await
         .unwrap();
-    while purge_step(&purge, world.tenant, now + DAY).await.unwrap() != PurgeStep::Finished {}
+    while purge_step(&purge, world.tenant, at).await.unwrap() != PurgeStep::Finished {}
     let rows = rows_by_tenant(&world).await;
     assert!(rows.keys().all(|(_, tenant)| *tenant == world.other.uuid()), "{rows:?}");
 }

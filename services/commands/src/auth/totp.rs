@@ -46,7 +46,8 @@ fn totp(secret: &[u8], account: &str) -> Outcome<Totp> {
         .map_err(Refusal::internal)
 }
 
-fn name(user: UserId) -> String {
+/// The name under which a user's secret is wrapped.
+pub(crate) fn name(user: UserId) -> String {
     format!("totp/{user}")
 }
 

@@ -1,13 +1,18 @@
-//! `keys generate|rotate|rewrap`.
+//! `keys generate|rotate|revoke|list|rewrap`.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Subcommand;
-use eventstore::LocalMasterKey;
+use commands::{App, Caller};
+use eventstore::{DataRotation, LocalMasterKey};
 use formats::{Ambient, Purpose};
-use serde_json::Map;
+use serde_json::{Map, json};
 
-use super::{Globals, say, serve::connected, tenant::find};
+use super::{
+    Globals, say,
+    serve::connected,
+    tenant::{find, operator, refused},
+};
 use crate::server::Keeps;
 
 #[derive(Debug, Subcommand)]
@@ -19,69 +24,132 @@ pub(super) enum KeysCommand {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// Give a tenant a new signing key; the old one is good for a while longer.
+    /// Give a tenant a new signing key; the old one is good for a while longer. Or, with `--purpose data`, another data
+    /// key: everything that is wrapped under the old one is wrapped anew, and the old one destroyed. That takes four
+    /// minutes, since every process has to know; it may be stopped and begun again.
     Rotate {
         /// The tenant's slug.
         #[arg(long)]
         tenant: String,
-        /// `snapshot`, `grant`, `mfa`, `token`, `audit` or `webhook`.
+        /// `snapshot`, `grant`, `mfa`, `token`, `audit`, `webhook` or `data`.
         #[arg(long)]
         purpose: String,
-        /// How long both are good, in hours.
+        /// How long both are good, in hours; of signing keys.
         #[arg(long, default_value_t = 24)]
         overlap_hours: u64,
+    },
+    /// Take a signing key out of a tenant's key set at once and destroy it: whatever it signed is worth nothing any more.
+    #[command(
+        after_help = "Example:\n  portcullis keys list --tenant acme\n  portcullis keys revoke --tenant acme --kid KID"
+    )]
+    Revoke {
+        /// The tenant's slug.
+        #[arg(long)]
+        tenant: String,
+        /// The key's id.
+        #[arg(long)]
+        kid: String,
+    },
+    /// List a tenant's signing keys.
+    List {
+        /// The tenant's slug.
+        #[arg(long)]
+        tenant: String,
     },
     /// Wrap every tenant's data key under the present master key, after it was changed.
     Rewrap,
 }
 
 pub(super) async fn run(globals: &Globals, command: KeysCommand) -> anyhow::Result<ExitCode> {
+    if let KeysCommand::Generate { file } = command {
+        return generate(file);
+    }
+    let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
+    let app = &parts.app;
     match command {
-        KeysCommand::Generate { file } => {
-            let bytes: [u8; 32] = Ambient::system().bytes();
-            match file {
-                Some(file) => {
-                    LocalMasterKey::from_bytes(bytes).write_new(&file)?;
-                    say(format!(
-                        "the master key is in {}; keep a copy where the database is not",
-                        file.display()
-                    ));
-                }
-                None => say(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()),
-            }
-        }
+        KeysCommand::Generate { .. } => {}
         KeysCommand::Rotate {
             tenant,
             purpose,
             overlap_hours,
         } => {
-            let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
-            let id = find(&parts.app, &tenant).await?;
+            let caller = operator(app, find(app, &tenant).await?);
+            if purpose == "data" {
+                return rotate_data(app, &caller).await;
+            }
             let purpose = Purpose::ALL
                 .into_iter()
                 .find(|p| p.as_str() == purpose)
                 .ok_or_else(|| {
-                    anyhow::anyhow!(
-                        "--purpose has to be one of {}",
-                        Purpose::ALL.map(Purpose::as_str).join(", ")
-                    )
+                    let known = Purpose::ALL.map(Purpose::as_str).join(", ");
+                    anyhow::anyhow!("--purpose has to be one of {known}, data")
                 })?;
             let overlap = Duration::from_secs(overlap_hours.saturating_mul(3600));
-            let kid = parts
-                .app
-                .rotate_key(id, purpose, overlap)
-                .await
-                .map_err(super::tenant::refused)?;
+            let kid = app.rotate_key(&caller, purpose, overlap).await.map_err(refused)?;
             say(format!("{} is now signed with {kid}", purpose.as_str()));
         }
+        KeysCommand::Revoke { tenant, kid } => {
+            let caller = operator(app, find(app, &tenant).await?);
+            let next = app.revoke_key(&caller, &kid).await.map_err(refused)?;
+            say(format!("{kid} is out of the key set and destroyed"));
+            if let Some(next) = next {
+                say(format!("{next} takes its place"));
+            }
+        }
+        KeysCommand::List { tenant } => {
+            let caller = operator(app, find(app, &tenant).await?);
+            for key in app.signing_keys(&caller).await.map_err(refused)? {
+                let (purpose, kid, status) = (key.purpose.as_str(), key.kid, key.status);
+                if globals.json {
+                    say(
+                        json!({ "kid": kid, "purpose": purpose, "status": status, "createdAt": key.created_at,
+                        "notAfter": key.not_after }),
+                    );
+                } else {
+                    let until = key.not_after.map(|at| format!("  until {at}")).unwrap_or_default();
+                    say(format!("{purpose:<10} {status:<9} {kid}  {}{until}", key.created_at));
+                }
+            }
+        }
         KeysCommand::Rewrap => {
-            let parts = connected(&globals.settings(&Map::new())?, Keeps::Nothing).await?;
-            let tenants = parts.app.store.tenants().await?;
+            let tenants = app.store.tenants().await?;
             for tenant in &tenants {
-                parts.app.store.vault().rewrap(*tenant).await?;
+                app.store.vault().rewrap(*tenant).await?;
             }
             say(format!("{} tenants are under the present master key", tenants.len()));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn generate(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let bytes: [u8; 32] = Ambient::system().bytes();
+    match file {
+        Some(file) => {
+            LocalMasterKey::from_bytes(bytes).write_new(&file)?;
+            say(format!(
+                "the master key is in {}; keep a copy where the database is not",
+                file.display()
+            ));
+        }
+        None => say(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rotate_data(app: &App, caller: &Caller) -> anyhow::Result<ExitCode> {
+    loop {
+        match app.rotate_data_key(caller).await.map_err(refused)? {
+            DataRotation::Done { rewrapped } => {
+                say(format!(
+                    "the old data key is destroyed; the last look wrapped {rewrapped} secrets anew"
+                ));
+                return Ok(ExitCode::SUCCESS);
+            }
+            DataRotation::Waiting(until) => {
+                say(format!("until {until}, so that every process knows"));
+                tokio::time::sleep(until.since(app.now()) + Duration::from_millis(1)).await;
+            }
+        }
+    }
 }
