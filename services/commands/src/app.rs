@@ -1,6 +1,12 @@
 //! The use cases' common ground: the store, the pool, the clock, and how a command is run.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use eventstore::{Done, Envelope, ExecuteError, Store, TenantTx};
 use formats::{Ambient, TenantId, TypedId};
@@ -51,6 +57,7 @@ pub struct App {
     pub(crate) guards: Arc<Guards>,
     pub(crate) engines: Arc<Engines>,
     pub(crate) hashing: Arc<Semaphore>,
+    pub(crate) hashed: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for App {
@@ -102,7 +109,14 @@ impl App {
             guards: Arc::default(),
             engines: Arc::default(),
             hashing,
+            hashed: Arc::default(),
         }
+    }
+
+    /// How many passwords were hashed by this process: the work of a sign-in, whoever it is for.
+    #[must_use]
+    pub fn passwords_hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// The pool of the server's role.

@@ -7,6 +7,7 @@ pub mod mail;
 pub mod purge;
 pub mod reactor;
 pub mod scheduler;
+pub mod sweep;
 
 use std::time::Duration;
 

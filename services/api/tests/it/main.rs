@@ -14,5 +14,8 @@ mod doors;
 mod errors;
 mod graphql;
 mod passkeys;
+mod keys;
 mod platform;
+mod sweep;
+mod unknown;
 mod world;

@@ -170,6 +170,19 @@ impl World {
         Caller::system(self.tenant, Uuid::nil())
     }
 
+    /// The first owner, as whoever needs no proof of it.
+    pub async fn owner(&self) -> Caller {
+        let mut tx = self.app.reading(self.tenant).await.unwrap();
+        let owner = projections::directory::user_by_email(&mut tx, "owner@acme.example")
+            .await
+            .unwrap();
+        let origin = commands::Origin::inside(Uuid::nil());
+        self.app
+            .acting_as(self.tenant, owner.unwrap().id, origin)
+            .await
+            .unwrap()
+    }
+
     pub async fn user(&self, name: &str, roles: &[Role]) -> UserId {
         let new = NewUser {
             email: format!("{name}@acme.example"),

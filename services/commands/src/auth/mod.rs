@@ -14,6 +14,7 @@ mod password;
 mod session;
 mod step_up;
 pub(crate) mod store;
+mod sweep;
 mod totp;
 
 pub use agent::{AgentAccess, Registered};
@@ -25,4 +26,6 @@ pub use passkey::PasskeyInfo;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
 pub use session::{Session, SessionInfo, SignIn, SignedIn};
 pub use step_up::Proof;
+pub use sweep::SWEEP_ROWS;
 pub use totp::TotpEnrolment;
+pub(crate) use totp::name as totp_secret_name;

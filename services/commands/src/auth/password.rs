@@ -116,6 +116,7 @@ impl App {
             refusal.retry_after = Some(2);
             return Err(refusal);
         };
+        self.hashed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);

@@ -672,6 +672,39 @@ pub(crate) async fn has_mfa_session(tx: &mut TenantTx, row: &MfaSessionRow<'_>) 
     .await
 }
 
+// Sweep ----------------------------------------------------------------------------------------------------------------
+
+/// Statements that remove what is over, each at most so many rows of the tenant: what is kept for a day's count, what ended,
+/// and what could not be taken a second time anyway.
+const SWEEP: [&str; 5] = [
+    "delete from auth_failure where tenant_id = $1 and ctid = any (array(
+       select ctid from auth_failure where tenant_id = $1 and failed_at < $2 - interval '1 day' limit $3))",
+    "delete from auth_lock where tenant_id = $1 and ctid = any (array(
+       select ctid from auth_lock where tenant_id = $1 and until < $2 limit $3))",
+    "delete from session where tenant_id = $1 and ctid = any (array(
+       select ctid from session where tenant_id = $1
+         and (expires_at < $2 - interval '7 days' or ended_at < $2 - interval '7 days') limit $3))",
+    "delete from agent_assertion where tenant_id = $1 and ctid = any (array(
+       select ctid from agent_assertion where tenant_id = $1 and expires_at < $2 limit $3))",
+    "delete from mfa_session where tenant_id = $1 and ctid = any (array(
+       select ctid from mfa_session where tenant_id = $1 and expires_at < $2 - interval '7 days' limit $3))",
+];
+
+/// Removes what is over, at most `limit` rows of each table; the most that one of them had.
+pub(crate) async fn sweep(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Sql<u64> {
+    let mut most = 0;
+    for statement in SWEEP {
+        let done = sqlx::query(statement)
+            .bind(tx.tenant().uuid())
+            .bind(now.to_datetime())
+            .bind(i64::from(limit))
+            .execute(&mut **tx)
+            .await?;
+        most = most.max(done.rows_affected());
+    }
+    Ok(most)
+}
+
 // Platform -------------------------------------------------------------------------------------------------------------
 
 pub(crate) async fn platform_credential(pool: &PgPool, id: Uuid) -> Sql<Option<(String, Vec<u8>)>> {
