@@ -17,6 +17,9 @@ pub struct ApiConfig {
     pub metrics_from: Vec<IpNet>,
     /// How many calls are answered.
     pub rates: Rates,
+    /// How many calls are worked on at once, 4 or more; of one tenant three quarters of them. Each may hold a connection to
+    /// the database, so it ought to be fewer than those.
+    pub places: usize,
     /// Where security reports go (`/.well-known/security.txt`), a `mailto:` or `https:` address; by default
     /// `security@` the host of `public_url`.
     pub security_contact: Option<String>,
@@ -43,6 +46,7 @@ impl Default for ApiConfig {
             .filter_map(|network| network.parse().ok())
             .collect(),
             rates: Rates::default(),
+            places: 16,
             security_contact: None,
             mail: false,
             introspection: true,

@@ -11,7 +11,7 @@ use crate::{
         TenantNews,
         agent::{Endings, Offers},
     },
-    layers::{Limits, Metrics},
+    layers::{Limits, Metrics, Shares},
 };
 
 /// The state of the doors. Cheap to clone; one per process.
@@ -26,6 +26,8 @@ pub struct Parts {
     pub config: ApiConfig,
     /// How many calls are answered.
     pub limits: Limits,
+    /// Who is worked for.
+    pub shares: Shares,
     /// What is counted.
     pub metrics: Metrics,
     /// Wakes long polls and subscriptions when a tenant's read models have moved.
@@ -46,12 +48,14 @@ impl ApiState {
     /// Where two metrics have one name: a defect.
     pub fn new(app: App, config: ApiConfig, shutdown: CancellationToken) -> Result<Self, prometheus::Error> {
         let limits = Limits::new(&config.rates);
+        let shares = Shares::new(config.places);
         let news = TenantNews::listen(app.clone(), shutdown.clone());
         let metrics = Metrics::new()?;
         Ok(Self(Arc::new(Parts {
             app,
             config,
             limits,
+            shares,
             metrics,
             news,
             offers: Offers::default(),

@@ -23,23 +23,29 @@ const TIMERS: (u32, usize) = (200, 128);
 
 /// Fires timers until it is to stop.
 pub async fn run(app: App, stop: CancellationToken) {
+    // Turns go on side by side: a tenant with many timers keeps one place, and no other tenant waits for it.
+    let mut turns = JoinSet::new();
     loop {
-        let wait = match work::claim(app.pool(), work::TIMERS, app.now(), LEASE, TENANTS).await {
-            Ok(claimed) if claimed.is_empty() => EVERY,
+        while turns.try_join_next().is_some() {}
+        let places = TENANTS.saturating_sub(u32::try_from(turns.len()).unwrap_or(TENANTS));
+        let wait = match work::claim(app.pool(), work::TIMERS, app.now(), LEASE, places).await {
             Ok(claimed) => {
-                let mut turns = JoinSet::new();
                 for claim in claimed {
                     turns.spawn(turn(app.clone(), claim.tenant));
                 }
-                turns.join_all().await;
-                Duration::ZERO
+                EVERY
             }
             Err(error) => {
                 failed("scheduler", &error);
                 AGAIN
             }
         };
-        if !pause(&stop, wait).await {
+        let go_on = tokio::select! {
+            go_on = pause(&stop, wait) => go_on,
+            _ = turns.join_next(), if !turns.is_empty() => !stop.is_cancelled(),
+        };
+        if !go_on {
+            turns.join_all().await;
             return;
         }
     }

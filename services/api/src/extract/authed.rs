@@ -13,7 +13,10 @@ use commands::{
 };
 
 use super::{From, check_same_origin, check_token, is_safe};
-use crate::{Answer, ApiConfig, ApiState, Problem, layers::Who};
+use crate::{
+    Answer, ApiConfig, ApiState, Problem,
+    layers::{Held, Who},
+};
 
 /// A person with a session or a token, or a service account with a key. A call with the session's cookie that changes
 /// something has to be made by our own pages ([`check_same_origin`], [`check_token`]).
@@ -37,7 +40,8 @@ impl FromRequestParts<ApiState> for Authed {
                 &origin,
                 state.app.bearer(&origin, token).await,
                 Who::Principal,
-            )?;
+            )
+            .await?;
             return Ok(Self { caller, session: None });
         }
         let Some(cookie) = read_cookie(&state.config, &parts.headers) else {
@@ -48,7 +52,7 @@ impl FromRequestParts<ApiState> for Authed {
             .as_ref()
             .map(|session| session.caller.clone())
             .map_err(Clone::clone);
-        let caller = known(state, parts, &origin, caller, Who::Principal)?;
+        let caller = known(state, parts, &origin, caller, Who::Principal).await?;
         let session = session?;
         if !is_safe(&parts.method) {
             check_same_origin(&parts.headers, &state.config.public_url)?;
@@ -85,7 +89,8 @@ impl FromRequestParts<ApiState> for Endpoint {
             &origin,
             state.app.agent(&origin, &token).await,
             Who::Agent,
-        )?;
+        )
+        .await?;
         Ok(Self { caller, token })
     }
 }
@@ -109,16 +114,24 @@ impl FromRequestParts<ApiState> for Operator {
             state.app.platform(&origin, token).await,
             Who::Principal,
         )
+        .await
         .map(Self)
     }
 }
 
 /// Charges the call, to the principal or to the address.
-fn known(state: &ApiState, parts: &Parts, origin: &Origin, caller: Outcome<Caller>, who: Who) -> Answer<Caller> {
+///
+/// Then waits for a place among the tenants' calls, unless the call may be a poll: those wait without work.
+async fn known(state: &ApiState, parts: &Parts, origin: &Origin, caller: Outcome<Caller>, who: Who) -> Answer<Caller> {
     match caller {
         Ok(caller) => {
             let key = format!("{}/{}", caller.tenant.uuid().simple(), caller.name());
             state.limits.charge(&parts.extensions, who, &key)?;
+            if let Some(held) = parts.extensions.get::<Held>()
+                && !(is_safe(&parts.method) || held.is_kept())
+            {
+                held.keep(state.shares.enter(caller.tenant).await?);
+            }
             Ok(caller)
         }
         Err(refusal) if refusal.status == 401 => {

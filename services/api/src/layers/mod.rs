@@ -1,16 +1,18 @@
 //! What holds for every call: its id and trace, limits, headers, the count of it.
 
+mod fair;
 mod headers;
 mod limits;
 mod measure;
 mod rates;
 mod surround;
 
+pub use fair::{Place, Shares};
 pub use headers::Policy;
 pub use limits::{BodyLimit, limit_body, within};
 pub use measure::Metrics;
 pub use rates::{Limits, Who, strangers};
-pub(crate) use surround::{caught, surround};
+pub(crate) use surround::{Held, caught, surround};
 
 use tower_http::compression::CompressionLayer;
 

@@ -1,6 +1,10 @@
 //! The outermost layer: an id, an origin and a span for the call; headers, a count and a line in the log for its answer.
 
-use std::{any::Any, time::Duration};
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -15,6 +19,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::{
+    fair::Place,
     headers::{Policy, protect},
     measure::method_label,
     rates::Slot,
@@ -32,6 +37,24 @@ impl Drop for Open<'_> {
     }
 }
 
+/// Carries a place among its tenant's calls from wherever it was taken to the end of the work.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Held(Arc<Mutex<Option<Place>>>);
+
+impl Held {
+    pub(crate) fn keep(&self, place: Place) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn release(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 /// See the module.
 pub(crate) async fn surround(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let began = tokio::time::Instant::now();
@@ -43,10 +66,13 @@ pub(crate) async fn surround(State(state): State<ApiState>, mut request: Request
     let slot = Slot::default();
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(slot.clone());
+    let held = Held::default();
+    request.extensions_mut().insert(held.clone());
     state.metrics.begin();
     let open = Open(&state);
     let mut response = next.run(request).instrument(span.clone()).await;
     drop(open);
+    held.release();
     let took = began.elapsed();
     finish(&state.config, &slot, &id, &mut response);
     state.metrics.count(&method, &route, response.status(), took);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use commands::{App, Outcome, Refusal};
 use eventstore::Recorded;
 use formats::TenantId;
+use futures_util::{FutureExt, StreamExt, stream};
 use model::{
     activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, request::RequestEvent, roles::RolesEvent,
     scim::ScimEvent, team::TeamEvent, user::UserEvent,
@@ -23,8 +24,10 @@ use crate::{AGAIN, failed, news};
 pub const NAME: &str = "reactor";
 /// How often it looks for logs whose ring was lost.
 const SWEEP: Duration = Duration::from_secs(2);
-/// Events that are read at once.
-const BATCH: u32 = 500;
+/// Events that are read at once: one turn of a tenant, after which the others have theirs.
+const BATCH: u32 = 100;
+/// Tenants that are worked on at once.
+const TENANTS: usize = 4;
 
 /// Reacts until it is to stop.
 pub async fn run(app: App, stop: CancellationToken) {
@@ -33,8 +36,11 @@ pub async fn run(app: App, stop: CancellationToken) {
         let wait = match app.store.tenants_with_news(NAME, 64).await {
             Ok(tenants) => {
                 let mut wait = SWEEP;
-                for tenant in tenants {
-                    match turn(&app, tenant).await {
+                // Side by side, so that nobody waits for the tenant with the most events.
+                let turns = tenants.into_iter().map(|tenant| turn(&app, tenant).boxed());
+                let mut turns = stream::iter(turns).buffer_unordered(TENANTS);
+                while let Some(done) = turns.next().await {
+                    match done {
                         Ok(true) => wait = Duration::ZERO,
                         Ok(false) => {}
                         Err(error) => {
