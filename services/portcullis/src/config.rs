@@ -83,6 +83,11 @@ pub struct Config {
     pub master_key: Option<Hidden>,
     /// A file with the master key, readable by its owner only.
     pub master_key_file: Option<PathBuf>,
+    /// A program and its arguments that wrap and open tenants' data keys, in place of a master key here (see
+    /// `docs/architecture.md`, § 4).
+    pub kms_command: Vec<String>,
+    /// The name of the key there; stored beside what it wrapped.
+    pub kms_key: Option<String>,
     /// Master keys that are not used for new data any more, but still open what they wrapped.
     pub older_master_keys: Vec<Hidden>,
     /// The mail server: `smtp://`, `smtps://`, with `?tls=required` for STARTTLS.
@@ -91,6 +96,15 @@ pub struct Config {
     pub mail_from: String,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
+    /// From where `/metrics` may be read; by default this machine and private networks.
+    pub metrics_from: Vec<String>,
+    /// Where security reports go, a `mailto:` or `https:` address; by default `security@` the host of `public_url`.
+    pub security_contact: Option<String>,
+    /// Whether GraphQL describes its schema to whoever is signed in.
+    pub introspection: bool,
+    /// How many calls are answered, by who makes them: `{ strangers = { calls = 100, seconds = 60 }, principals = …,
+    /// agents = … }`.
+    pub rates: api::Rates,
     /// A certificate chain in PEM, where no proxy does TLS.
     pub tls_cert: Option<PathBuf>,
     /// Its key in PEM.
@@ -119,10 +133,20 @@ impl Default for Config {
             deletion_grace_days: 30,
             master_key: None,
             master_key_file: None,
+            kms_command: Vec::new(),
+            kms_key: None,
             older_master_keys: Vec::new(),
             smtp_url: None,
             mail_from: "Portcullis <portcullis@localhost>".to_owned(),
             trusted_proxies: Vec::new(),
+            metrics_from: api::ApiConfig::default()
+                .metrics_from
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            security_contact: None,
+            introspection: true,
+            rates: api::Rates::default(),
             tls_cert: None,
             tls_key: None,
             session_hours: 12,
@@ -187,13 +211,44 @@ impl Config {
                 bail!("settings: {name} has to begin with postgres://");
             }
         }
+        let sources = [
+            self.master_key.is_some(),
+            self.master_key_file.is_some(),
+            !self.kms_command.is_empty(),
+        ];
+        if sources.into_iter().filter(|given| *given).count() > 1 {
+            bail!("settings: only one of master_key, master_key_file and kms_command may be set");
+        }
+        if self.kms_command.is_empty() != self.kms_key.is_none() {
+            bail!("settings: kms_command and kms_key belong together");
+        }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             bail!("settings: tls_cert and tls_key belong together");
         }
-        for network in &self.trusted_proxies {
-            network
-                .parse::<ipnet::IpNet>()
-                .with_context(|| format!("settings: trusted_proxies: {network} is no network such as 10.0.0.0/8"))?;
+        for (name, networks) in [
+            ("trusted_proxies", &self.trusted_proxies),
+            ("metrics_from", &self.metrics_from),
+        ] {
+            for network in networks {
+                network
+                    .parse::<ipnet::IpNet>()
+                    .with_context(|| format!("settings: {name}: {network} is no network such as 10.0.0.0/8"))?;
+            }
+        }
+        if let Some(contact) = &self.security_contact
+            && (!(contact.starts_with("mailto:") || contact.starts_with("https://"))
+                || !contact.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            bail!("settings: security_contact has to begin with mailto: or https://, without white space");
+        }
+        for (name, rate) in [
+            ("strangers", self.rates.strangers),
+            ("principals", self.rates.principals),
+            ("agents", self.rates.agents),
+        ] {
+            if rate.calls == 0 || rate.seconds == 0 || rate.seconds > 86_400 {
+                bail!("settings: rates.{name} has to be 1 call or more in 1 to 86400 seconds");
+            }
         }
         Ok(())
     }
@@ -206,5 +261,56 @@ impl Config {
         self.database_url.as_ref().map(Hidden::expose).context(
             "settings: database_url is missing; set PORTCULLIS_DATABASE_URL, or try `portcullis dev`, which brings its own",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn load(flags: serde_json::Value) -> anyhow::Result<Config> {
+        Config::load(None, flags.as_object().unwrap())
+    }
+
+    #[test]
+    fn what_the_doors_may_be_told_is_set_from_outside_and_shown() {
+        let config = load(json!({
+            "security_contact": "https://gate.example/security", "metrics_from": ["192.0.2.0/24"],
+            "introspection": false, "rates": { "strangers": { "calls": 7, "seconds": 60 } },
+        }))
+        .unwrap();
+        assert_eq!(config.rates.strangers.calls, 7);
+        assert_eq!(config.rates.agents, api::Rates::default().agents);
+        let shown = serde_json::to_value(&config).unwrap();
+        assert_eq!(shown["security_contact"], "https://gate.example/security");
+        assert_eq!(shown["metrics_from"], json!(["192.0.2.0/24"]));
+        assert_eq!(
+            (&shown["introspection"], &shown["rates"]["strangers"]["calls"]),
+            (&json!(false), &json!(7))
+        );
+    }
+
+    #[test]
+    fn a_bad_value_stops_the_start_and_is_named() {
+        for (flags, named) in [
+            (json!({ "security_contact": "ops at example" }), "security_contact"),
+            (json!({ "metrics_from": ["everywhere"] }), "metrics_from"),
+            (
+                json!({ "rates": { "agents": { "calls": 0, "seconds": 60 } } }),
+                "rates.agents",
+            ),
+            (json!({ "deletion_grace_days": 0 }), "deletion_grace_days"),
+            (json!({ "kms_command": ["/bin/kms"] }), "kms_key"),
+            (
+                json!({ "kms_command": ["/bin/kms"], "kms_key": "one", "master_key": "00" }),
+                "only one of",
+            ),
+            (json!({ "purge_database_url": "mysql://db" }), "purge_database_url"),
+        ] {
+            let error = format!("{:#}", load(flags).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
     }
 }

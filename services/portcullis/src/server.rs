@@ -6,7 +6,9 @@ use anyhow::Context;
 use api::{ApiConfig, ApiState};
 use axum::Router;
 use commands::App;
-use eventstore::{Doorbell, InProcess, LocalMasterKey, MasterKey, PostgresDoorbell, Store, Upcasters, Vault};
+use eventstore::{
+    CommandMasterKey, Doorbell, InProcess, LocalMasterKey, MasterKey, PostgresDoorbell, Store, Upcasters, Vault,
+};
 use formats::Ambient;
 use projections::{Runner, Waiter};
 use sqlx::PgPool;
@@ -32,14 +34,19 @@ pub struct Parts {
 /// # Errors
 /// Where none is set or one is none.
 pub fn master_keys(config: &Config) -> anyhow::Result<Vec<Arc<dyn MasterKey>>> {
-    let present = match (&config.master_key, &config.master_key_file) {
-        (Some(text), _) => LocalMasterKey::from_text(text.expose()).context("settings: master_key")?,
-        (None, Some(file)) => LocalMasterKey::from_file(file).context("settings: master_key_file")?,
-        (None, None) => {
-            anyhow::bail!("settings: master_key or master_key_file is missing; `portcullis keys generate` makes one")
+    let present: Arc<dyn MasterKey> = match (&config.master_key, &config.master_key_file, &config.kms_key) {
+        (Some(text), _, _) => Arc::new(LocalMasterKey::from_text(text.expose()).context("settings: master_key")?),
+        (None, Some(file), _) => Arc::new(LocalMasterKey::from_file(file).context("settings: master_key_file")?),
+        (None, None, Some(key)) => {
+            Arc::new(CommandMasterKey::new(&config.kms_command, key).context("settings: kms_command")?)
+        }
+        (None, None, None) => {
+            anyhow::bail!(
+                "settings: master_key, master_key_file or kms_command is missing; `portcullis keys generate` makes a key"
+            )
         }
     };
-    let mut keys: Vec<Arc<dyn MasterKey>> = vec![Arc::new(present)];
+    let mut keys = vec![present];
     for older in &config.older_master_keys {
         keys.push(Arc::new(
             LocalMasterKey::from_text(older.expose()).context("settings: older_master_keys")?,
@@ -204,6 +211,13 @@ pub async fn run(
             Ok(())
         });
     }
+    if config.roles.contains(&Role::Scheduler) {
+        let (app, stop) = (parts.app.clone(), stop.clone());
+        spawn(&mut roles, "sweep", async move {
+            worker::sweep::run(app, stop).await;
+            Ok(())
+        });
+    }
     if config.roles.contains(&Role::Notifier) {
         match notifier {
             Some(notifier) => {
@@ -252,8 +266,17 @@ fn doors(config: &Config, parts: &Parts, mail: bool, stop: &CancellationToken) -
             .iter()
             .filter_map(|network| network.parse().ok())
             .collect(),
+        metrics_from: config
+            .metrics_from
+            .iter()
+            .filter_map(|network| network.parse().ok())
+            .collect(),
+        security_contact: config.security_contact.clone(),
+        introspection: config.introspection,
+        rates: config.rates,
+        // Two thirds of the connections: the other roles of this process need some too.
+        places: usize::try_from(config.database_connections * 2 / 3).unwrap_or(16),
         mail,
-        ..ApiConfig::default()
     };
     ApiState::new(parts.app.clone(), settings, stop.clone()).context("metrics")
 }
