@@ -521,8 +521,9 @@ async fn an_agent_follows_when_the_tenants_keys_change() {
     let agent = agent(&world, "here", None).await;
     let (app, tenant) = (world.app(), world.tenant_id("acme"));
     let before = agent.status().key_set_version;
+    let operator = Caller::system(tenant, app.ambient().uuid());
     for purpose in [Purpose::Grant, Purpose::Snapshot] {
-        app.rotate_key(tenant, purpose, Duration::from_secs(3600))
+        app.rotate_key(&operator, purpose, Duration::from_secs(3600))
             .await
             .unwrap();
     }
