@@ -59,7 +59,7 @@ pub fn description() -> Value {
     openapi::describe(&operations)
 }
 
-async fn wrong_method() -> Response {
+pub(crate) async fn wrong_method() -> Response {
     let detail = "this address knows other methods; the header Allow names them";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail).into_response()
 }

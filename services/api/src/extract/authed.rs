@@ -119,6 +119,23 @@ impl FromRequestParts<ApiState> for Operator {
     }
 }
 
+/// An identity provider with a SCIM token.
+#[derive(Debug, Clone)]
+pub struct IdentityProvider(pub Caller);
+
+impl FromRequestParts<ApiState> for IdentityProvider {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Answer<Self> {
+        let From(origin) = From::from_request_parts(parts, state).await?;
+        let Some(token) = bearer(&parts.headers) else {
+            return Err(stranger(state, parts, &origin));
+        };
+        let caller = state.app.scim(&origin, token).await;
+        known(state, parts, &origin, caller, Who::Principal).map(Self)
+    }
+}
+
 /// Charges the call, to the principal or to the address.
 ///
 /// Then waits for a place among the tenants' calls, unless the call may be a poll: those wait without work.

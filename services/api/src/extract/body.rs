@@ -67,6 +67,11 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     is(headers, "application/json")
 }
 
+/// Whether a body says that it is SCIM's JSON.
+pub(crate) fn is_scim(headers: &HeaderMap) -> bool {
+    is(headers, "application/scim+json")
+}
+
 fn is(headers: &HeaderMap, wanted: &str) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
@@ -97,7 +102,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 /// Whether any string holds U+0000, which no text of the database does. A backslash stands in strings only.
-fn has_nul(bytes: &[u8]) -> bool {
+pub(crate) fn has_nul(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
         if rest[at + 1..].starts_with(b"u0000") {

@@ -10,6 +10,7 @@ mod news;
 mod openapi;
 mod passkeys;
 mod platform;
+mod scim;
 mod security_txt;
 
 pub use news::TenantNews;
@@ -32,6 +33,7 @@ pub(crate) fn doors(state: Option<&ApiState>) -> Door {
         .and(agent::door())
         .and(approve::door())
         .and(platform::door())
+        .and(scim::door())
         .and(audit::door())
         .and(health::door())
         .and(security_txt::door())

@@ -35,6 +35,18 @@ impl Door {
         self.add("post", path, on(MethodFilter::POST, handler), op)
     }
 
+    /// A route that replaces something.
+    #[must_use]
+    pub fn put<T: 'static>(self, path: &'static str, handler: impl Handler<T, ApiState>, op: Op) -> Self {
+        self.add("put", path, on(MethodFilter::PUT, handler), op)
+    }
+
+    /// A route that changes parts of something.
+    #[must_use]
+    pub fn patch<T: 'static>(self, path: &'static str, handler: impl Handler<T, ApiState>, op: Op) -> Self {
+        self.add("patch", path, on(MethodFilter::PATCH, handler), op)
+    }
+
     /// A route that takes something away.
     #[must_use]
     pub fn delete<T: 'static>(self, path: &'static str, handler: impl Handler<T, ApiState>, op: Op) -> Self {

@@ -48,6 +48,9 @@ pub(crate) fn describe(operations: &[Operation]) -> Value {
                     "type": "http", "scheme": "bearer",
                     "description": "An access token from POST /agent/v1/token.",
                 },
+                "scim": {
+                    "type": "http", "scheme": "bearer", "description": "A SCIM token `pct_scim_…` of the tenant.",
+                },
                 "platform": {
                     "type": "http", "scheme": "bearer", "description": "A platform credential `pct_plt_…`.",
                 },

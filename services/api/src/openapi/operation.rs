@@ -13,6 +13,8 @@ pub enum Login {
     Agent,
     /// A platform credential.
     Platform,
+    /// A SCIM token. Problems come in SCIM's form.
+    Scim,
 }
 
 /// What a body looks like.
@@ -22,6 +24,8 @@ pub enum Shape {
     Empty,
     /// JSON of this schema of `schemas.json`.
     Json(&'static str),
+    /// SCIM's JSON of this schema of `schemas.json`.
+    Scim(&'static str),
     /// Something else, by its media type.
     Other(&'static str),
 }
@@ -31,6 +35,7 @@ impl Shape {
         match self {
             Self::Empty => None,
             Self::Json(name) => Some(json!({ "application/json": { "schema": reference(name) } })),
+            Self::Scim(name) => Some(json!({ "application/scim+json": { "schema": reference(name) } })),
             Self::Other(kind) => Some(json!({ kind: { "schema": { "type": "string" } } })),
         }
     }
@@ -140,6 +145,7 @@ impl Operation {
             Login::User => json!([{ "session": [] }, { "bearer": [] }]),
             Login::Agent => json!([{ "agent": [] }]),
             Login::Platform => json!([{ "platform": [] }]),
+            Login::Scim => json!([{ "scim": [] }]),
         };
         described["security"] = security;
         described
@@ -179,10 +185,11 @@ impl Operation {
         }
         for (status, codes) in self.refusals() {
             let slot = responses.entry(status.to_string()).or_insert_with(|| {
-                json!({
-                    "description": "",
-                    "content": { "application/problem+json": { "schema": reference("Problem") } },
-                })
+                let (kind, schema) = match op.login {
+                    Login::Scim => ("application/scim+json", "ScimError"),
+                    _ => ("application/problem+json", "Problem"),
+                };
+                json!({ "description": "", "content": { kind: { "schema": reference(schema) } } })
             });
             let said = slot["description"].as_str().unwrap_or_default();
             slot["description"] = if said.is_empty() {
@@ -201,6 +208,7 @@ impl Operation {
         if op.takes != Shape::Empty {
             let other: &[_] = match op.takes {
                 Shape::Json(_) => &[(400, "MALFORMED_JSON, BODY_BROKEN"), (422, "BAD_INPUT")],
+                Shape::Scim(_) => &[(400, "MALFORMED_JSON, BODY_BROKEN, BAD_INPUT")],
                 Shape::Empty | Shape::Other(_) => &[(400, "BODY_BROKEN"), (422, "BAD_INPUT")],
             };
             refusals.extend(other);

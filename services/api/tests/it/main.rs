@@ -18,4 +18,5 @@ mod keys;
 mod platform;
 mod sweep;
 mod unknown;
+mod scim;
 mod world;
