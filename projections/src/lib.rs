@@ -24,6 +24,7 @@ pub mod collections;
 pub mod directory;
 pub mod escalation_schedule;
 pub mod fleet;
+pub mod identity_providers;
 pub mod mail_outbox;
 pub mod policies;
 pub mod policy_snapshot;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
     vec![
         Box::new(directory::Directory),
         Box::new(scim::Scim),
+        Box::new(identity_providers::IdentityProviders),
         Box::new(fleet::Fleet),
         Box::new(collections::Collections),
         Box::new(policies::Policies),

@@ -159,6 +159,7 @@ fn kind(field: &str, name: &str) -> &'static str {
         "teamId" | "teamIds" => "tem",
         "deploymentGroupId" | "deploymentGroupIds" | "groupId" => "dgr",
         "scimTokenId" => "sct",
+        "identityProviderId" => "idp",
         "registrationTokenId" => "rtk",
         "serviceAccountId" => "svc",
         "apiKeyId" => "key",
@@ -183,6 +184,17 @@ fn kind(field: &str, name: &str) -> &'static str {
 
 /// An id of every kind, of a tenant.
 async fn ids_of(world: &World, slug: &str) -> BTreeMap<&'static str, String> {
+    let definition = serde_json::from_value(json!({
+        "name": "Contoso", "issuer": "https://id.example.com", "clientId": "portcullis", "scopes": [],
+        "groupsClaim": "groups", "accountClaim": null, "roleMapping": [], "provision": false, "emailDomains": [],
+        "trustedFactors": [],
+    }));
+    let provider = commands::auth::oidc::ProviderInput {
+        definition: definition.unwrap(),
+        secret: commands::auth::oidc::SecretInput::Keep,
+    };
+    let owner = world.caller(slug, "owner").await;
+    world.app().create_identity_provider(&owner, provider).await.unwrap();
     let mut ids = BTreeMap::new();
     for event in world.log(slug, 0).await {
         for (name, value) in &event.body.data {
@@ -198,6 +210,7 @@ async fn ids_of(world: &World, slug: &str) -> BTreeMap<&'static str, String> {
                 "token" => "rtk",
                 "account" => "svc",
                 "key" => "key",
+                "provider" => "idp",
                 "rule" => "rul",
                 "person" => "psn",
                 _ => continue,
@@ -208,7 +221,7 @@ async fn ids_of(world: &World, slug: &str) -> BTreeMap<&'static str, String> {
         }
     }
     ids.insert("act", "act_01kdvdna00eqx8hn7m7p0np502".to_owned());
-    assert_eq!(ids.len(), 14, "{ids:?}");
+    assert_eq!(ids.len(), 15, "{ids:?}");
     ids
 }
 

@@ -170,6 +170,28 @@ impl Store {
         Ok(ids.into_iter().map(TenantId::from_uuid).collect())
     }
 
+    /// The stream that holds a unique value of a tenant; none where nobody does.
+    ///
+    /// # Errors
+    /// Where the database or the vault fails.
+    pub async fn claim_holder(
+        &self,
+        tenant: TenantId,
+        space: &str,
+        value: &str,
+    ) -> Result<Option<uuid::Uuid>, StoreError> {
+        let keys = self.vault().tenant(tenant).await?;
+        let mut tx = TenantTx::begin_read(self.pool(), tenant).await?;
+        let id =
+            sqlx::query_scalar("select stream_id from claim where tenant_id = $1 and space = $2 and value_mac = $3")
+                .bind(tenant.uuid())
+                .bind(space)
+                .bind(&keys.mac().claim(space, value)[..])
+                .fetch_optional(&mut *tx)
+                .await?;
+        Ok(id)
+    }
+
     /// The tenant of a slug, as people type it when they sign in, until its deletion begins.
     ///
     /// # Errors

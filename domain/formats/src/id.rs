@@ -153,6 +153,8 @@ typed_ids! {
     InvitationId = "inv";
     /// A recorded action of an endpoint.
     ActivityId = "act";
+    /// An identity provider with which people sign in.
+    IdentityProviderId = "idp";
     /// A command, as a caller names it.
     CommandId = "cmd";
 }

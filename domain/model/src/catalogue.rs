@@ -1,8 +1,8 @@
 //! All event types of the product, for tools that go over them: golden fixtures, JSON schemas, projections.
 
 use crate::{
-    activity, approval_rule, collection, deployment, endpoint, person, policy, request, roles, scim, service_account,
-    team, tenant, user,
+    activity, approval_rule, collection, deployment, endpoint, identity_provider, person, policy, request, roles, scim,
+    service_account, team, tenant, user,
 };
 
 /// The stream types and the event types in each.
@@ -13,6 +13,7 @@ pub const EVENT_TYPES: &[(&str, &[&str])] = &[
     ("roles", roles::RolesEvent::TYPES),
     ("team", team::TeamEvent::TYPES),
     ("service_account", service_account::ServiceAccountEvent::TYPES),
+    ("identity_provider", identity_provider::IdentityProviderEvent::TYPES),
     ("scim", scim::ScimEvent::TYPES),
     ("deployment_group", deployment::DeploymentGroupEvent::TYPES),
     ("endpoint", endpoint::EndpointEvent::TYPES),
@@ -34,6 +35,7 @@ pub const EVENT_FIELDS: &[(&str, &[EventFields])] = &[
     ("roles", roles::RolesEvent::FIELDS),
     ("team", team::TeamEvent::FIELDS),
     ("service_account", service_account::ServiceAccountEvent::FIELDS),
+    ("identity_provider", identity_provider::IdentityProviderEvent::FIELDS),
     ("scim", scim::ScimEvent::FIELDS),
     ("deployment_group", deployment::DeploymentGroupEvent::FIELDS),
     ("endpoint", endpoint::EndpointEvent::FIELDS),
@@ -59,6 +61,8 @@ pub enum AnyEvent {
     Team(team::TeamEvent),
     /// Of a service account.
     ServiceAccount(service_account::ServiceAccountEvent),
+    /// Of an identity provider.
+    IdentityProvider(identity_provider::IdentityProviderEvent),
     /// Of a tenant's SCIM door.
     Scim(scim::ScimEvent),
     /// Of a deployment group.
@@ -91,6 +95,7 @@ impl AnyEvent {
             "roles" => Self::Roles(read(value)?),
             "team" => Self::Team(read(value)?),
             "service_account" => Self::ServiceAccount(read(value)?),
+            "identity_provider" => Self::IdentityProvider(read(value)?),
             "scim" => Self::Scim(read(value)?),
             "deployment_group" => Self::DeploymentGroup(read(value)?),
             "endpoint" => Self::Endpoint(read(value)?),

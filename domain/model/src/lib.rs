@@ -17,6 +17,7 @@ pub mod catalogue;
 pub mod collection;
 pub mod deployment;
 pub mod endpoint;
+pub mod identity_provider;
 pub mod person;
 pub mod policy;
 pub mod request;

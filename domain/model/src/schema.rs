@@ -110,6 +110,7 @@ fn id_prefix(rust: &str) -> Option<&'static str> {
         "ApiKeyId" => formats::ApiKeyId::PREFIX,
         "RegistrationTokenId" => formats::RegistrationTokenId::PREFIX,
         "PasskeyId" => formats::PasskeyId::PREFIX,
+        "IdentityProviderId" => formats::IdentityProviderId::PREFIX,
         "InvitationId" => formats::InvitationId::PREFIX,
         "ActivityId" => formats::ActivityId::PREFIX,
         _ => return None,
@@ -162,6 +163,7 @@ fn named(rust: &str) -> Option<Value> {
         // Documents with a contract of their own: docs/domain.md § 2 and § 3.
         "PolicyDocument" => object(&["name", "type", "status"], json!({})),
         "Settings" => object(&["baseline", "windows"], json!({})),
+        "ProviderDefinition" => object(&["name", "issuer", "clientId"], json!({})),
         "RuleDefinition" => object(&["name", "primary"], json!({})),
         "Route" => object(&["primary", "secondary", "quorum"], json!({})),
         "RequestDetails" => object(&["action", "digest", "justification"], json!({})),

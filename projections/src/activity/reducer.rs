@@ -71,6 +71,7 @@ impl Delta for ActivityDelta {
             | AnyEvent::Team(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Collection(_)

@@ -148,7 +148,7 @@ fn marked(event: &AnyEvent) -> bool {
             }
         },
         AnyEvent::User(event) => match event {
-            UserEvent::ChannelLocked(_) | UserEvent::PasskeyFlagged(_) => true,
+            UserEvent::ChannelLocked(_) | UserEvent::PasskeyFlagged(_) | UserEvent::IdentityLinked(_) => true,
             UserEvent::CodeVerified(e) => e.other_user,
             UserEvent::UserInvited(_) => false,
             UserEvent::UserCreated(_)
@@ -163,6 +163,7 @@ fn marked(event: &AnyEvent) -> bool {
             | UserEvent::PasskeyRemoved(_)
             | UserEvent::MfaRemoved(_)
             | UserEvent::SignedIn(_)
+            | UserEvent::IdentitiesUnlinked(_)
             | UserEvent::SignedOut(_) => false,
         },
         AnyEvent::Tenant(event) => match event {
@@ -180,6 +181,7 @@ fn marked(event: &AnyEvent) -> bool {
         | AnyEvent::Team(_)
         | AnyEvent::Scim(_)
         | AnyEvent::ServiceAccount(_)
+        | AnyEvent::IdentityProvider(_)
         | AnyEvent::DeploymentGroup(_)
         | AnyEvent::Activity(_)
         | AnyEvent::Collection(_)

@@ -93,6 +93,7 @@ impl Delta for DirectoryDelta {
             | AnyEvent::Collection(_)
             | AnyEvent::Policy(_)
             | AnyEvent::ApprovalRules(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::Request(_) => {}
         }
         Ok(())

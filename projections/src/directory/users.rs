@@ -302,6 +302,8 @@ pub(super) fn subject(event: &UserEvent) -> UserId {
         UserEvent::PasskeyFlagged(e) => e.user,
         UserEvent::ChannelLocked(e) => e.user,
         UserEvent::SignedIn(e) => e.user,
+        UserEvent::IdentityLinked(e) => e.user,
+        UserEvent::IdentitiesUnlinked(e) => e.user,
         UserEvent::CodeVerified(e) => e.user,
         UserEvent::UserInvited(e) => e.user,
         UserEvent::SignedOut(e) => e.user,
@@ -358,6 +360,8 @@ fn apply(row: &mut Option<UserView>, event: UserEvent, at: Timestamp) {
         | UserEvent::PasskeyRemoved(_)
         | UserEvent::PasskeyFlagged(_)
         | UserEvent::ChannelLocked(_)
+        | UserEvent::IdentityLinked(_)
+        | UserEvent::IdentitiesUnlinked(_)
         | UserEvent::SignedOut(_)
         | UserEvent::UserInvited(_)
         | UserEvent::CodeVerified(_) => {}

@@ -146,6 +146,7 @@ impl Delta for TimerDelta {
             | AnyEvent::Team(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Activity(_)

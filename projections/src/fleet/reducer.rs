@@ -35,6 +35,7 @@ impl Delta for FleetDelta {
             | AnyEvent::Team(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::Activity(_)
             | AnyEvent::Collection(_)
             | AnyEvent::Policy(_)

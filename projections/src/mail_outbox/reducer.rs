@@ -151,6 +151,8 @@ impl Delta for MailDelta {
                 | UserEvent::MfaRemoved(_)
                 | UserEvent::CodeVerified(_)
                 | UserEvent::SignedIn(_)
+                | UserEvent::IdentityLinked(_)
+                | UserEvent::IdentitiesUnlinked(_)
                 | UserEvent::SignedOut(_) => {}
             },
             AnyEvent::Tenant(_)
@@ -159,6 +161,7 @@ impl Delta for MailDelta {
             | AnyEvent::Team(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Activity(_)

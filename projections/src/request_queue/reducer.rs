@@ -156,6 +156,8 @@ impl Delta for RequestDelta {
                 | UserEvent::MfaRemoved(_)
                 | UserEvent::ChannelLocked(_)
                 | UserEvent::SignedIn(_)
+                | UserEvent::IdentityLinked(_)
+                | UserEvent::IdentitiesUnlinked(_)
                 | UserEvent::SignedOut(_) => {}
             },
             AnyEvent::Tenant(_)
@@ -163,6 +165,7 @@ impl Delta for RequestDelta {
             | AnyEvent::Team(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Activity(_)

@@ -60,6 +60,7 @@ impl Delta for ScimDelta {
             | AnyEvent::Tenant(_)
             | AnyEvent::Roles(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Activity(_)

@@ -278,6 +278,8 @@ fn apply(row: &mut Option<UserView>, id: UserId, Dated { event, version, at }: D
         | UserEvent::ChannelLocked(_)
         | UserEvent::CodeVerified(_)
         | UserEvent::SignedIn(_)
+        | UserEvent::IdentityLinked(_)
+        | UserEvent::IdentitiesUnlinked(_)
         | UserEvent::SignedOut(_) => return,
     }
     row.updated_at = at;

@@ -39,6 +39,7 @@ impl Delta for StatisticsDelta {
             | AnyEvent::Team(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
+            | AnyEvent::IdentityProvider(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Collection(_)

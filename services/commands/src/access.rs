@@ -61,6 +61,10 @@ acts! {
     ReadServiceAccounts = [Auditor Admin Owner] None;
     /// Change service accounts, issue and revoke keys.
     WriteServiceAccounts = [Admin Owner] None;
+    /// Read identity providers, without their secrets.
+    ReadIdentityProviders = [Auditor Admin Owner] None;
+    /// Configure identity providers, with which people sign in.
+    WriteIdentityProviders = [Admin Owner] None;
     /// Read the audit trail, checkpoints and proofs.
     ReadAudit = [Auditor Admin Owner] Some(Scope::AuditRead);
     /// Read the settings.

@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{Caller, Outcome, Refusal, auth::Guards, requests::Engines};
+use crate::{Caller, Outcome, Refusal, auth::Guards, outbound, requests::Engines};
 
 /// What the installation decides.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub session_hours: u32,
     /// How many passwords are hashed at once; each takes 19 MiB.
     pub password_permits: usize,
+    /// Internal networks that identity providers may be in: called although they are internal, and without TLS.
+    pub outbound_networks: Vec<ipnet::IpNet>,
     /// How long a caller waits to see its own write in the read models.
     pub settle_within: Duration,
     /// The grace period between the request of a tenant's deletion and the deletion, a day at least.
@@ -40,6 +42,7 @@ impl Default for Config {
             public_url: "http://127.0.0.1:8080".to_owned(),
             session_hours: 12,
             password_permits: 2,
+            outbound_networks: Vec::new(),
             settle_within: Duration::from_secs(2),
             deletion_grace: Duration::from_secs(30 * 24 * 60 * 60),
         }
@@ -58,6 +61,7 @@ pub struct App {
     pub(crate) engines: Arc<Engines>,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) hashed: Arc<AtomicU64>,
+    pub(crate) outbound: outbound::Client,
 }
 
 impl std::fmt::Debug for App {
@@ -102,7 +106,11 @@ impl App {
     #[must_use]
     pub fn new(store: Store, waiter: Waiter, config: Config) -> Self {
         let hashing = Arc::new(Semaphore::new(config.password_permits.max(1)));
+        let guard = outbound::Guard::new(config.outbound_networks.clone());
+        let outbound =
+            outbound::Client::new(guard).expect("the TLS library is linked in, and its settings are constants");
         Self {
+            outbound,
             store,
             waiter,
             config: Arc::new(config),

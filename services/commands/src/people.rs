@@ -232,6 +232,21 @@ impl App {
         Ok(written)
     }
 
+    /// Forgets who a user is at an identity provider, so that a verified address may link them anew. Their sessions end.
+    ///
+    /// # Errors
+    /// `NOT_LINKED`, `ROLE_ABOVE_OWN`, `NOT_FOUND`, `FORBIDDEN`.
+    pub async fn unlink_identities(&self, caller: &Caller, user: UserId) -> Outcome<Written> {
+        caller.demand(Act::WritePeople)?;
+        self.not_above(caller, user).await?;
+        let (content, command) = (json!({ "user": user }), UserCommand::UnlinkIdentities);
+        let written = self
+            .run::<User>(caller, "unlinkIdentities", user.uuid(), &content, command)
+            .await?;
+        self.end_sessions(caller.tenant, user).await?;
+        Ok(written)
+    }
+
     /// Nobody administers somebody of a higher role. Gives the user's roles.
     pub(crate) async fn not_above(&self, caller: &Caller, user: UserId) -> Outcome<Vec<Role>> {
         let roles: Roles = self.state(caller.tenant, caller.tenant.uuid()).await?;

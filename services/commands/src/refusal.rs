@@ -166,6 +166,7 @@ fn claimed(space: &str) -> (&'static str, &'static str) {
     match space {
         model::user::EMAIL => ("email", "another user has this e-mail address"),
         model::user::USER_NAME => ("userName", "another user has this userName"),
+        model::user::IDENTITY => ("identity", "this identity belongs to another user"),
         model::person::ENDPOINT_ACCOUNT => ("account", "this endpoint account is known already"),
         model::request::OPEN_REQUEST => ("action", "the same action is waiting for an approval already"),
         _ => ("name", "this name is taken"),

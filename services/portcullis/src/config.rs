@@ -105,6 +105,9 @@ pub struct Config {
     /// How many calls are answered, by who makes them: `{ strangers = { calls = 100, seconds = 60 }, principals = …,
     /// agents = … }`.
     pub rates: api::Rates,
+    /// Internal networks that identity providers may be in, such as `10.1.0.0/16`: called although they are internal, and
+    /// without TLS where their address says so.
+    pub outbound_networks: Vec<String>,
     /// A certificate chain in PEM, where no proxy does TLS.
     pub tls_cert: Option<PathBuf>,
     /// Its key in PEM.
@@ -147,6 +150,7 @@ impl Default for Config {
             security_contact: None,
             introspection: true,
             rates: api::Rates::default(),
+            outbound_networks: Vec::new(),
             tls_cert: None,
             tls_key: None,
             session_hours: 12,
@@ -228,6 +232,7 @@ impl Config {
         for (name, networks) in [
             ("trusted_proxies", &self.trusted_proxies),
             ("metrics_from", &self.metrics_from),
+            ("outbound_networks", &self.outbound_networks),
         ] {
             for network in networks {
                 network

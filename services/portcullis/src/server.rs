@@ -94,6 +94,11 @@ pub async fn parts(
     };
     let settings = commands::Config {
         public_url: config.public_url.clone(),
+        outbound_networks: config
+            .outbound_networks
+            .iter()
+            .filter_map(|network| network.parse().ok())
+            .collect(),
         session_hours: config.session_hours,
         deletion_grace: Duration::from_secs(u64::from(config.deletion_grace_days) * 24 * 60 * 60),
         ..commands::Config::default()

@@ -6,9 +6,9 @@ use formats::{PasskeyId, PersonId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChannelLocked, CodeVerified, MfaEnrolled, MfaRemoved, PasskeyFlagged, PasskeyRegistered, PasskeyRemoved,
-    PasswordChanged, SignedIn, SignedOut, UserChanged, UserCommand, UserCreated, UserDisabled, UserEnabled, UserError,
-    UserEvent, UserInvited, provision::Said,
+    ChannelLocked, CodeVerified, IdentitiesUnlinked, IdentityLinked, MfaEnrolled, MfaRemoved, PasskeyFlagged,
+    PasskeyRegistered, PasskeyRemoved, PasswordChanged, SignedIn, SignedOut, UserChanged, UserCommand, UserCreated,
+    UserDisabled, UserEnabled, UserError, UserEvent, UserInvited, provision::Said,
 };
 use crate::{Noun, aggregate::aggregate, text};
 
@@ -25,6 +25,9 @@ pub struct User {
     /// With whether each is flagged. Left out where there are none, as in snapshots from before there were any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     passkeys: BTreeMap<PasskeyId, bool>,
+    /// Whether an identity at a provider is remembered.
+    #[serde(default)]
+    identified: bool,
 }
 
 aggregate!(User, "user", UserCommand, UserEvent, UserError);
@@ -60,6 +63,12 @@ impl User {
         !self.passkeys.is_empty()
     }
 
+    /// Whether an identity at a provider is remembered as this user's.
+    #[must_use]
+    pub const fn is_identified(&self) -> bool {
+        self.identified
+    }
+
     fn fold(&mut self, event: UserEvent) {
         match event {
             UserEvent::UserCreated(e) => {
@@ -80,6 +89,8 @@ impl User {
                 self.passkeys.insert(e.passkey, true);
             }
             UserEvent::UserEnabled(_) => self.disabled = false,
+            UserEvent::IdentityLinked(_) => self.identified = true,
+            UserEvent::IdentitiesUnlinked(_) => self.identified = false,
             UserEvent::MfaEnrolled(e) => {
                 self.factors.insert(e.method);
             }
@@ -253,6 +264,23 @@ impl Noun for User {
                 other_user,
             }
             .into(),
+            C::LinkIdentity { .. } if self.identified => return Err(UserError::IdentityLinked),
+            C::LinkIdentity {
+                provider,
+                issuer,
+                subject,
+                how,
+            } => IdentityLinked {
+                user,
+                person,
+                provider,
+                issuer,
+                subject: subject.into(),
+                how,
+            }
+            .into(),
+            C::UnlinkIdentities if !self.identified => return Err(UserError::NotLinked),
+            C::UnlinkIdentities => IdentitiesUnlinked { user, person }.into(),
             C::SignIn { method } => SignedIn { user, person, method }.into(),
             C::SignOut { sessions: 0 } => return Ok(Vec::new()),
             C::SignOut { sessions } => SignedOut { user, person, sessions }.into(),

@@ -1,6 +1,8 @@
 //! What can be asked of a user's account.
 
-use formats::{EndpointId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId};
+use formats::{
+    EndpointId, IdentityProviderId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId,
+};
 
 use super::Profile;
 
@@ -59,6 +61,15 @@ pub enum UserCommand {
         request: Option<RequestId>,
         other_user: bool,
     },
+    /// Remember who the user is at a provider. A user has one such identity; the store refuses one that another has.
+    LinkIdentity {
+        provider: IdentityProviderId,
+        issuer: String,
+        subject: String,
+        how: String,
+    },
+    /// Forget it.
+    UnlinkIdentities,
     /// Note a sign-in.
     SignIn { method: String },
     /// Note the end of sessions.

@@ -41,6 +41,12 @@ pub enum UserError {
     /// No such passkey of this user.
     #[error("there is no such passkey")]
     NoSuchPasskey,
+    /// A user is one person at one provider.
+    #[error("the user is linked to an identity already; an administrator has to unlink it first")]
+    IdentityLinked,
+    /// No identity is remembered.
+    #[error("the user is not linked to any identity")]
+    NotLinked,
     /// A value that is not fit.
     #[error("{field} {error}")]
     Text {
@@ -59,6 +65,8 @@ impl Coded for UserError {
             Self::Disabled => "USER_DISABLED",
             Self::NotDisabled => "USER_NOT_DISABLED",
             Self::OwnerDisabled => "OWNER_NOT_DISABLED",
+            Self::IdentityLinked => "IDENTITY_LINKED",
+            Self::NotLinked => "NOT_LINKED",
             Self::NotEnrolled { .. } => "NOT_ENROLLED",
             Self::TooManyPasskeys { .. } => "TOO_MANY_PASSKEYS",
             Self::NoSuchPasskey => "NOT_FOUND",

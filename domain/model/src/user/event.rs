@@ -1,6 +1,8 @@
 //! What can happen to a user.
 
-use formats::{EndpointId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId};
+use formats::{
+    EndpointId, IdentityProviderId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId,
+};
 
 use super::Profile;
 use crate::{
@@ -12,6 +14,15 @@ use crate::{
 pub const EMAIL: &str = "user.email";
 /// The space in which a user holds the name that an identity provider knows them by.
 pub const USER_NAME: &str = "user.user_name";
+
+/// The space in which a user holds an identity at a provider.
+pub const IDENTITY: &str = "user.identity";
+
+/// Who somebody is, whatever provider tells it: issuer and subject together, never the address alone.
+#[must_use]
+pub fn identity(issuer: &str, subject: &str) -> String {
+    format!("{issuer}\n{subject}")
+}
 
 events! {
     /// What can happen to a user.
@@ -125,11 +136,27 @@ events! {
             /// The code is not of the requester's own account: flagged.
             other_user: bool,
         }
+        /// An identity at a provider was remembered as this user's.
+        IdentityLinked {
+            user: UserId,
+            person: PersonId,
+            provider: IdentityProviderId,
+            issuer: String,
+            /// Their id at that issuer.
+            subject: Personal<String>,
+            /// `email` or `provisioned`.
+            how: String,
+        }
+        /// No identity at a provider is this user's any more.
+        IdentitiesUnlinked {
+            user: UserId,
+            person: PersonId,
+        }
         /// A session began.
         SignedIn {
             user: UserId,
             person: PersonId,
-            /// `password`, `password+totp`, `password+passkey`, `oidc`.
+            /// `password`, `password+totp`, `password+passkey`, `oidc`, `oidc+mfa`, `oidc+totp`, `oidc+passkey`.
             method: String,
         }
         /// A session was ended by its owner or an administrator.
@@ -160,6 +187,8 @@ impl EventData for UserEvent {
             Self::PasskeyFlagged(e) => e.person,
             Self::ChannelLocked(e) => e.person,
             Self::CodeVerified(e) => e.person,
+            Self::IdentityLinked(e) => e.person,
+            Self::IdentitiesUnlinked(e) => e.person,
             Self::SignedIn(e) => e.person,
             Self::SignedOut(e) => e.person,
         })
@@ -181,6 +210,16 @@ impl EventData for UserEvent {
                 }));
                 changes
             }
+            Self::IdentityLinked(e) => e
+                .subject
+                .get()
+                .map(|subject| ClaimChange::Take {
+                    space: IDENTITY,
+                    value: identity(&e.issuer, subject),
+                })
+                .into_iter()
+                .collect(),
+            Self::IdentitiesUnlinked(_) => vec![ClaimChange::ReleaseAll { space: IDENTITY }],
             Self::UserDisabled(_)
             | Self::UserEnabled(_)
             | Self::UserDeprovisioned(_)

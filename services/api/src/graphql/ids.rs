@@ -59,6 +59,7 @@ pub(crate) fn of_stream(stream_type: &str, id: Uuid) -> ID {
         "deployment_group" => shown(DeploymentGroupId::from_uuid(id)),
         "endpoint" | "activity" => shown(EndpointId::from_uuid(id)),
         "collection" => shown(CollectionId::from_uuid(id)),
+        "identity_provider" => shown(formats::IdentityProviderId::from_uuid(id)),
         "policy" => shown(PolicyId::from_uuid(id)),
         "request" => shown(RequestId::from_uuid(id)),
         _ => ID(id.to_string()),

@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod groups;
 mod http;
+mod identity_providers;
 mod ids;
 mod limits;
 mod loaders;
@@ -73,6 +74,7 @@ struct Query(
     teams::TeamQuery,
     scim::ScimQuery,
     service_accounts::ServiceAccountQuery,
+    identity_providers::IdentityProviderQuery,
     settings::SettingsQuery,
     mails::MailQuery,
 );
@@ -88,6 +90,7 @@ struct Mutation(
     endpoints::EndpointMutation,
     scim::ScimMutation,
     service_accounts::ServiceAccountMutation,
+    identity_providers::IdentityProviderMutation,
     settings::SettingsMutation,
     request_changes::RequestMutation,
     mails::MailMutation,

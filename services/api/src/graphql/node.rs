@@ -12,6 +12,7 @@ use super::{
     endpoints::Endpoint,
     error::{Answer, Fault, forbidden_is_none},
     groups::{DeploymentGroup, RegistrationToken},
+    identity_providers::IdentityProvider,
     ids::typed,
     policies::{Policy, PolicyRevision},
     requests::{Grant, Request},
@@ -33,6 +34,7 @@ pub(crate) enum Node {
     DeploymentGroup(DeploymentGroup),
     Endpoint(Endpoint),
     Grant(Grant),
+    IdentityProvider(IdentityProvider),
     Policy(Policy),
     PolicyRevision(PolicyRevision),
     RegistrationToken(RegistrationToken),
@@ -72,6 +74,7 @@ async fn find(frame: &Frame, id: &ID) -> Answer<Option<Node>> {
                 None => None,
             }
         }
+        "idp" => one!(IdentityProvider),
         "key" => one!(ApiKey),
         "pol" if id.as_str().contains(':') => PolicyRevision::find(frame, id.as_str())
             .await?

@@ -173,11 +173,11 @@ struct SignInBody {
 /// A session, as the console needs it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SessionView {
+pub(super) struct SessionView {
     user: UserView,
     tenant: TenantView,
     roles: Vec<Role>,
-    /// How they signed in: `password`, `password+totp`, `password+passkey`, `oidc`, `token`.
+    /// How they signed in: `password`, `password+totp`, `password+passkey`, `oidc`, `oidc+mfa`, `oidc+totp`, `token`.
     method: String,
     /// To be sent back in `x-csrf-token`; none for a call with a token, which needs none.
     csrf_token: Option<String>,
@@ -283,7 +283,7 @@ async fn session(State(state): State<ApiState>, authed: Authed) -> Answer<Json<S
     view(&state, &authed).await.map(Json)
 }
 
-async fn view(state: &ApiState, authed: &Authed) -> Answer<SessionView> {
+pub(super) async fn view(state: &ApiState, authed: &Authed) -> Answer<SessionView> {
     let caller = &authed.caller;
     let commands::Principal::User {
         user,

@@ -7,6 +7,7 @@ mod auth;
 mod console;
 mod health;
 mod news;
+mod oidc;
 mod openapi;
 mod passkeys;
 mod platform;
@@ -30,6 +31,7 @@ pub(crate) fn doors(state: Option<&ApiState>) -> Door {
     Door::new()
         .and(auth::door(state))
         .and(passkeys::door())
+        .and(oidc::door(state))
         .and(agent::door())
         .and(approve::door())
         .and(platform::door())

@@ -15,6 +15,7 @@ mod errors;
 mod graphql;
 mod passkeys;
 mod keys;
+mod oidc;
 mod platform;
 mod sweep;
 mod unknown;

@@ -114,6 +114,8 @@ impl World {
             runner.waiter(),
             Config {
                 public_url: public_url.to_owned(),
+                // Where the tests' own identity providers are.
+                outbound_networks: vec!["127.0.0.0/8".parse().unwrap()],
                 ..Config::default()
             },
         );

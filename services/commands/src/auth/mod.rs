@@ -9,6 +9,7 @@ mod guards;
 mod invitation;
 mod link;
 mod lockout;
+pub mod oidc;
 mod passkey;
 mod password;
 mod session;
