@@ -31,6 +31,7 @@ const EndpointPage = page(() => import("./pages/endpoints/endpoint"), "EndpointP
 const Groups = page(() => import("./pages/endpoints/groups"), "Groups");
 const Audit = page(() => import("./pages/audit/audit"), "Audit");
 const SettingsPage = page(() => import("./pages/settings/settings"), "SettingsPage");
+const IdentityProviders = page(() => import("./pages/settings/identity-providers"), "IdentityProviders");
 const Account = page(() => import("./pages/account/account"), "Account");
 
 export function App() {
@@ -102,6 +103,7 @@ function Pages() {
           <Route path="endpoints/:id" element={<EndpointPage />} />
           <Route path="audit" element={<Audit />} />
           <Route path="settings" element={<SettingsPage />} />
+          <Route path="settings/identity-providers" element={<IdentityProviders />} />
         </Route>
         <Route
           path="*"

@@ -92,6 +92,31 @@ export async function signIn(input: SignIn): Promise<void> {
   await call("POST", "/auth/sign-in", input);
 }
 
+export interface SignInProvider {
+  id: string;
+  name: string;
+}
+
+/** The identity providers of an organisation; none where there are none, or where the server does not say. */
+export async function signInProviders(tenant: string): Promise<SignInProvider[]> {
+  try {
+    const answer = (await call("GET", `/auth/providers?tenant=${encodeURIComponent(tenant)}`)) as { providers?: SignInProvider[] } | null;
+    return answer?.providers ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** Where the browser goes to sign in with a provider. */
+export function providerAddress(tenant: string, provider: string, next: string): string {
+  return `/auth/oidc/${encodeURIComponent(tenant)}/start?provider=${encodeURIComponent(provider)}&returnTo=${encodeURIComponent(next)}`;
+}
+
+/** Ends a sign-in with a provider for which only the one-time code was missing. */
+export async function signInWithCode(ticket: string, code: string): Promise<void> {
+  await call("POST", "/auth/oidc/code", { ticket, code });
+}
+
 export async function signOut(session: Session): Promise<void> {
   await call("POST", "/auth/sign-out", {}, session.csrfToken);
 }

@@ -5,6 +5,7 @@ import { Note } from "../parts/states";
 import { DoorFrame } from "./door-frame";
 import { Refusal, signIn } from "./doors";
 import { type CredentialJson, type PasskeyOptions, passkeysWork, usePasskey } from "./passkeys";
+import { CodeAfterProvider, Providers, refusedText } from "./providers";
 import { tellOtherTabs, useSession } from "./session";
 
 const KEPT_TENANT = "portcullis.tenant";
@@ -39,10 +40,13 @@ export function SignIn() {
   const [code, setCode] = useState("");
   const [askCode, setAskCode] = useState(false);
   const [challenge, setChallenge] = useState<PasskeyOptions>();
-  const [refusal, setRefusal] = useState<string>();
+  const [refusal, setRefusal] = useState<string | undefined>(refusedText(params.get("refused")));
   const [running, setRunning] = useState(false);
 
   if (state.kind === "in") return <Navigate to={safeNext(params.get("next"))} replace />;
+
+  const ticket = params.get("ticket");
+  if (ticket) return <CodeAfterProvider ticket={ticket} tenant={params.get("tenant") ?? ""} />;
 
   const enter = async (proof: () => Promise<{ code?: string; passkey?: CredentialJson }>) => {
     setRunning(true);
@@ -124,6 +128,7 @@ export function SignIn() {
         <Button type="submit" variant={challenge && !askCode ? "default" : "filled"} loading={running} fullWidth>
           Sign in
         </Button>
+        <Providers tenant={tenant.trim()} next={safeNext(params.get("next"))} onLeave={() => keepTenant(tenant.trim())} />
         <Link className="small" to="/password-reset">
           Forgotten your password?
         </Link>

@@ -30,6 +30,7 @@ const pages = [
   ["users", "/people"],
   ["teams", "/people/teams"],
   ["service-accounts", "/people/service-accounts"],
+  ["identity-providers", "/settings/identity-providers"],
   ["endpoints", "/endpoints"],
   ["groups", "/endpoints/groups"],
   ["audit", "/audit"],

@@ -262,6 +262,27 @@ describe("the audit trail", () => {
   });
 });
 
+describe("identity providers", () => {
+  it("are shown with what was wrong with them, and removed only after a question", async () => {
+    const stage = show("/settings/identity-providers");
+    await screen.findByRole("heading", { name: "Contoso" });
+    expect(screen.getByRole("alert").textContent).toContain("gave no answer");
+    expect(screen.getByText("Approvers → Approver")).toBeTruthy();
+    press("Remove Contoso");
+    await screen.findByText(/client secret is forgotten/);
+    expect(calls(stage, "RemoveIdentityProvider")).toEqual([]);
+  });
+
+  it("are added only with roles that groups can give", async () => {
+    show("/settings/identity-providers");
+    await screen.findByRole("heading", { name: "Contoso" });
+    press("New identity provider");
+    fireEvent.change(await screen.findByLabelText(/Roles by groups/), { target: { value: "Chiefs = owner" } });
+    await screen.findByText(/“Chiefs” needs one of the roles/);
+    expect((screen.getByRole("button", { name: "Add" }) as HTMLButtonElement).disabled).toBe(true);
+  });
+});
+
 describe("the other pages", () => {
   it.each([
     ["/", "Overview"],
@@ -274,6 +295,7 @@ describe("the other pages", () => {
     ["/endpoints/end_01k9zq3v5teh2b7c8d9e0f0001", "LAPTOP-17"],
     ["/endpoints/groups", "Deployment groups"],
     ["/settings", "Settings"],
+    ["/settings/identity-providers", "Identity providers"],
     ["/account", "Your account"],
   ])("%s is answered whole by the schema", async (path, title) => {
     show(path);

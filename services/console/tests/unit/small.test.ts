@@ -5,9 +5,12 @@ import { moved } from "../../src/pages/approval-rules/approval-rules";
 import { moments, positions } from "../../src/pages/audit/audit";
 import { addressOf } from "../../src/pages/overview/overview";
 import { narrowings } from "../../src/pages/requests/decide";
+import { mappingOf } from "../../src/pages/settings/identity-provider-form";
 import { changesOf, type SettingsDraft } from "../../src/pages/settings/settings";
 import { spell } from "../../src/parts/tags";
 import { duration, fromNow } from "../../src/parts/time";
+import { providerAddress } from "../../src/session/doors";
+import { refusedText } from "../../src/session/providers";
 import { safeNext } from "../../src/session/sign-in";
 import { can } from "../../src/shell/viewer";
 
@@ -112,5 +115,25 @@ describe("small rules", () => {
       legalHold: true,
       windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: null, unlimitedUses: true },
     });
+  });
+});
+
+describe("sign-in with an identity provider", () => {
+  it("reads a group with spaces and = in it", () => {
+    expect(mappingOf("Second = line = approver\n\nAdmins=admin\nnone")).toEqual([
+      { group: "Second = line", role: "APPROVER" },
+      { group: "Admins", role: "ADMIN" },
+      { group: "none", role: "" },
+    ]);
+  });
+
+  it("says nothing that a stranger wrote into the address", () => {
+    expect(refusedText(null)).toBeUndefined();
+    expect(refusedText("NO_ACCOUNT")).toContain("no account");
+    expect(refusedText("Call 555-1234")).toBe("Signing in with the identity provider did not work.");
+  });
+
+  it("leaves for an address of this server", () => {
+    expect(providerAddress("a/b", "idp_1", "/requests?x=1")).toBe("/auth/oidc/a%2Fb/start?provider=idp_1&returnTo=%2Frequests%3Fx%3D1");
   });
 });

@@ -18,6 +18,7 @@ export interface World {
   groups: Thing[];
   events: Thing[];
   serviceAccounts: Thing[];
+  identityProviders: Thing[];
   settings: Thing;
   viewerId: string;
   position: number;
@@ -306,6 +307,30 @@ export function makeWorld(now = Date.now()): World {
     endpoints,
     groups,
     events,
+    identityProviders: [
+      {
+        __typename: "IdentityProvider",
+        id: id("idp", 1),
+        name: "Contoso",
+        issuer: "https://id.contoso.example",
+        clientId: "portcullis",
+        hasClientSecret: true,
+        scopes: ["email", "profile", "groups"],
+        groupsClaim: "groups",
+        accountClaim: "upn",
+        roleMapping: [{ __typename: "RoleMapping", group: "Approvers", role: "APPROVER" }],
+        provision: false,
+        emailDomains: ["example.com"],
+        trustedFactors: [],
+        ceiling: "OWNER",
+        disabled: false,
+        checkedAt: at(-90),
+        problem: "the identity provider can't be used for the moment: its address gave no answer",
+        createdAt: at(-9000),
+        updatedAt: at(-9000),
+        removedAt: null,
+      },
+    ],
     serviceAccounts: [
       {
         __typename: "ServiceAccount",

@@ -172,6 +172,8 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     users: (args: Args) => connection(world.users.filter((user) => has(args.filter?.statuses, user.status) && found({ name: user.name, email: user.email }, args.search)), args),
     teams: () => world.teams,
     serviceAccounts: () => world.serviceAccounts,
+    identityProviders: () => world.identityProviders,
+    signInRedirectUri: () => "https://portcullis.example.com/auth/oidc/example/callback",
     settings: () => world.settings,
     mailFigures: () => ({ waiting: 0, sent: 12, failed: 1, sending: true }),
     mails: (args: Args) =>

@@ -36,6 +36,7 @@ export function worldHandler(): Connect.NextHandleFunction {
       response.setHeader("set-cookie", "pretend=1; HttpOnly; SameSite=Lax; Path=/");
       return send(response, 200, {});
     }
+    if (path === "/auth/providers") return send(response, 200, { providers: [{ id: "idp_1", name: "Contoso" }] });
     if (path === "/auth/sign-out") {
       response.setHeader("set-cookie", "pretend=; Max-Age=0; Path=/");
       return send(response, 204, undefined);

@@ -1,5 +1,6 @@
 import { Button, MultiSelect, NativeSelect, NumberInput, Switch, TextInput } from "@mantine/core";
 import { type ReactNode, useState } from "react";
+import { Link } from "react-router";
 import { graphql } from "../../gql";
 import type { ActionType, BaselineOutcome, ChangeSettingsInput, Control, SettingsPageQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
@@ -85,7 +86,15 @@ export function changesOf(before: SettingsDraft, after: SettingsDraft): ChangeSe
 export function SettingsPage() {
   const look = useLook(SettingsLook, {});
   return (
-    <Page title="Settings" about="What holds for the whole organisation. Every change is an event in the audit trail.">
+    <Page
+      title="Settings"
+      about="What holds for the whole organisation. Every change is an event in the audit trail."
+      actions={
+        <Button component={Link} variant="default" to="/settings/identity-providers">
+          Identity providers
+        </Button>
+      }
+    >
       <Ready look={look} lines={9}>
         {(data) => <Fields key={JSON.stringify(data.settings)} view={data.settings} people={{ users: data.users.nodes, teams: data.teams }} />}
       </Ready>
