@@ -132,7 +132,7 @@ impl FromRequestParts<ApiState> for IdentityProvider {
             return Err(stranger(state, parts, &origin));
         };
         let caller = state.app.scim(&origin, token).await;
-        known(state, parts, &origin, caller, Who::Principal).map(Self)
+        known(state, parts, &origin, caller, Who::Principal).await.map(Self)
     }
 }
 
