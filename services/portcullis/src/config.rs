@@ -10,6 +10,8 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::cli::WrongUsage;
+
 /// A setting that is never shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -124,6 +126,93 @@ pub struct Config {
     pub postgres_binaries: Option<PathBuf>,
 }
 
+/// Every setting with what it means, as `serve --help` shows them.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("listen", "where to listen"),
+    (
+        "public_url",
+        "the address that people and agents use; links are made of it",
+    ),
+    (
+        "roles",
+        "which work this process does: api, projector, scheduler, notifier",
+    ),
+    (
+        "database_url",
+        "postgres://USER@HOST/DATABASE, as a role that row-level security binds",
+    ),
+    ("database_connections", "4 to 500"),
+    (
+        "purge_database_url",
+        "the role that removes deleted tenants, for `tenant purge`",
+    ),
+    (
+        "deletion_grace_days",
+        "from a tenant's deletion until its data goes, 1 to 365",
+    ),
+    (
+        "master_key",
+        "64 lower-case hexadecimal digits; `portcullis keys generate` makes one",
+    ),
+    ("master_key_file", "a file with it instead, readable by its owner only"),
+    (
+        "kms_command",
+        "a program and its arguments that wrap tenants' keys instead",
+    ),
+    ("kms_key", "the name of the key there"),
+    ("metrics_from", "networks from which /metrics may be read"),
+    ("security_contact", "where security reports go, mailto: or https://"),
+    ("introspection", "whether GraphQL describes its schema, true or false"),
+    ("rates", "how many calls are answered: strangers, principals, agents"),
+    ("older_master_keys", "keys that still open what they wrapped"),
+    (
+        "smtp_url",
+        "smtp:// or smtps://, with ?tls=required for STARTTLS; without it mails wait",
+    ),
+    ("mail_from", "the sender of mails"),
+    ("trusted_proxies", "networks whose X-Forwarded-For is believed"),
+    ("tls_cert", "a certificate chain in PEM, where no proxy does TLS"),
+    ("tls_key", "its key in PEM"),
+    ("session_hours", "how long a session lasts, 1 to 168"),
+    ("log", "error, warn, info, debug or trace"),
+    ("log_json", "true: logs as JSON lines"),
+    (
+        "otlp_url",
+        "a collector for traces, such as http://127.0.0.1:4318/v1/traces",
+    ),
+    (
+        "postgres_binaries",
+        "where PostgreSQL's programs are, for development mode",
+    ),
+];
+
+/// What is wrong with the settings, by the name that was written and the place where.
+fn told(error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let key = error.path.join(".").to_lowercase();
+    let place = match &error.metadata {
+        Some(from) if from.name.contains("PORTCULLIS_") => {
+            format!(" (environment variable PORTCULLIS_{})", key.to_uppercase())
+        }
+        Some(from) => from
+            .source
+            .as_ref()
+            .map_or_else(String::new, |source| format!(" ({source})")),
+        None => String::new(),
+    };
+    match &error.kind {
+        Kind::UnknownField(name, _) => {
+            let place = if key.is_empty() {
+                place.replace("PORTCULLIS_)", &format!("PORTCULLIS_{})", name.to_uppercase()))
+            } else {
+                place
+            };
+            format!("settings: there is no setting `{name}`{place}; `portcullis serve --help` lists all")
+        }
+        kind => format!("settings: {key}: {kind}{place}"),
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -171,38 +260,41 @@ impl Config {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             if !file.is_file() {
-                bail!("the settings file {} does not exist", file.display());
+                bail!(WrongUsage(format!(
+                    "the settings file {} does not exist",
+                    file.display()
+                )));
             }
             figment = figment.merge(Toml::file_exact(file));
         }
         figment = figment
             .merge(Env::prefixed("PORTCULLIS_").ignore(&["test_postgres", "url", "ready", "config"]))
             .merge(Serialized::defaults(flags));
-        let config: Self = figment
-            .extract()
-            .map_err(|error| anyhow::anyhow!("settings: {error}"))?;
-        config.check()?;
+        let config: Self = figment.extract().map_err(|error| WrongUsage(told(&error)))?;
+        config
+            .check()
+            .map_err(|error| WrongUsage(format!("settings: {error:#}")))?;
         Ok(config)
     }
 
     fn check(&self) -> anyhow::Result<()> {
         if !self.public_url.starts_with("http://") && !self.public_url.starts_with("https://") {
-            bail!("settings: public_url has to begin with http:// or https://");
+            bail!("public_url has to begin with http:// or https://");
         }
         if self.public_url.ends_with('/') {
-            bail!("settings: public_url must not end with a slash");
+            bail!("public_url must not end with a slash");
         }
         if !(1..=168).contains(&self.session_hours) {
-            bail!("settings: session_hours has to be 1 to 168");
+            bail!("session_hours has to be 1 to 168");
         }
         if !(4..=500).contains(&self.database_connections) {
-            bail!("settings: database_connections has to be 4 to 500");
+            bail!("database_connections has to be 4 to 500");
         }
         if !(1..=365).contains(&self.deletion_grace_days) {
-            bail!("settings: deletion_grace_days has to be 1 to 365");
+            bail!("deletion_grace_days has to be 1 to 365");
         }
         if self.roles.is_empty() {
-            bail!("settings: roles must not be empty");
+            bail!("roles must not be empty");
         }
         for (name, url) in [
             ("database_url", &self.database_url),
@@ -212,7 +304,7 @@ impl Config {
                 && !url.expose().starts_with("postgres://")
                 && !url.expose().starts_with("postgresql://")
             {
-                bail!("settings: {name} has to begin with postgres://");
+                bail!("{name} has to begin with postgres://");
             }
         }
         let sources = [
@@ -221,13 +313,19 @@ impl Config {
             !self.kms_command.is_empty(),
         ];
         if sources.into_iter().filter(|given| *given).count() > 1 {
-            bail!("settings: only one of master_key, master_key_file and kms_command may be set");
+            bail!("only one of master_key, master_key_file and kms_command may be set");
         }
         if self.kms_command.is_empty() != self.kms_key.is_none() {
-            bail!("settings: kms_command and kms_key belong together");
+            bail!("kms_command and kms_key belong together");
+        }
+        if let Some(url) = &self.smtp_url
+            && !url.expose().starts_with("smtp://")
+            && !url.expose().starts_with("smtps://")
+        {
+            bail!("smtp_url has to begin with smtp:// or smtps://");
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
-            bail!("settings: tls_cert and tls_key belong together");
+            bail!("tls_cert and tls_key belong together");
         }
         for (name, networks) in [
             ("trusted_proxies", &self.trusted_proxies),
@@ -237,14 +335,14 @@ impl Config {
             for network in networks {
                 network
                     .parse::<ipnet::IpNet>()
-                    .with_context(|| format!("settings: {name}: {network} is no network such as 10.0.0.0/8"))?;
+                    .with_context(|| format!("{name}: {network} is no network such as 10.0.0.0/8"))?;
             }
         }
         if let Some(contact) = &self.security_contact
             && (!(contact.starts_with("mailto:") || contact.starts_with("https://"))
                 || !contact.bytes().all(|b| b.is_ascii_graphic()))
         {
-            bail!("settings: security_contact has to begin with mailto: or https://, without white space");
+            bail!("security_contact has to begin with mailto: or https://, without white space");
         }
         for (name, rate) in [
             ("strangers", self.rates.strangers),
@@ -252,7 +350,7 @@ impl Config {
             ("agents", self.rates.agents),
         ] {
             if rate.calls == 0 || rate.seconds == 0 || rate.seconds > 86_400 {
-                bail!("settings: rates.{name} has to be 1 call or more in 1 to 86400 seconds");
+                bail!("rates.{name} has to be 1 call or more in 1 to 86400 seconds");
             }
         }
         Ok(())
@@ -263,9 +361,12 @@ impl Config {
     /// # Errors
     /// Where none is set, with how to set it.
     pub fn database(&self) -> anyhow::Result<&str> {
-        self.database_url.as_ref().map(Hidden::expose).context(
-            "settings: database_url is missing; set PORTCULLIS_DATABASE_URL, or try `portcullis dev`, which brings its own",
-        )
+        let missing = "settings: database_url is missing; set PORTCULLIS_DATABASE_URL, or try `portcullis dev`, which brings its own";
+        Ok(self
+            .database_url
+            .as_ref()
+            .map(Hidden::expose)
+            .ok_or_else(|| WrongUsage(missing.to_owned()))?)
     }
 }
 
@@ -274,6 +375,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn every_setting_is_explained_and_nothing_else() {
+        let known = serde_json::to_value(Config::default()).unwrap();
+        let known: BTreeSet<_> = known.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(SETTINGS.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>(), known);
+    }
+
+    fn refused(toml: &str) -> String {
+        let file = Figment::from(Serialized::defaults(Config::default())).merge(Toml::string(toml));
+        told(&file.extract::<Config>().unwrap_err())
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_without_the_machinery() {
+        let unknown = refused("lisen = 'x'");
+        assert!(
+            unknown.starts_with("settings: there is no setting `lisen`"),
+            "{unknown}"
+        );
+        assert!(!unknown.contains("one of"), "{unknown}");
+        let bad = refused("session_hours = 'many'");
+        assert!(bad.starts_with("settings: session_hours: "), "{bad}");
+    }
 
     fn load(flags: serde_json::Value) -> anyhow::Result<Config> {
         Config::load(None, flags.as_object().unwrap())

@@ -77,6 +77,20 @@ try {
     assert.ok(!policy.includes("unsafe-inline") && !policy.includes("unsafe-eval"), policy);
   });
 
+  if (process.env.PORTCULLIS_SIGN_IN) {
+    await step("the link that was printed signs in once", async () => {
+      const first = await open(browser);
+      await first.page.goto(process.env.PORTCULLIS_SIGN_IN);
+      await first.page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+      await first.context.close();
+      const second = await open(browser);
+      await second.page.goto(process.env.PORTCULLIS_SIGN_IN);
+      await second.page.getByRole("button", { name: "Sign in" }).waitFor();
+      assert.equal(await second.page.getByLabel("Organisation").inputValue(), tenant.slug);
+      await second.context.close();
+    });
+  }
+
   await step("a wrong password is refused in words", async () => {
     const { page, context } = await open(browser);
     await page.goto(`${url}/requests`);

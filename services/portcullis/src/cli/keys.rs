@@ -27,6 +27,7 @@ pub(super) enum KeysCommand {
     /// Give a tenant a new signing key; the old one is good for a while longer. Or, with `--purpose data`, another data
     /// key: everything that is wrapped under the old one is wrapped anew, and the old one destroyed. That takes four
     /// minutes, since every process has to know; it may be stopped and begun again.
+    #[command(after_help = "Example:\n  portcullis keys rotate --tenant acme --purpose snapshot")]
     Rotate {
         /// The tenant's slug.
         #[arg(long)]
@@ -51,12 +52,14 @@ pub(super) enum KeysCommand {
         kid: String,
     },
     /// List a tenant's signing keys.
+    #[command(after_help = "Example:\n  portcullis keys list --tenant acme")]
     List {
         /// The tenant's slug.
         #[arg(long)]
         tenant: String,
     },
     /// Wrap every tenant's data key under the present master key, after it was changed.
+    #[command(after_help = "Example:\n  portcullis keys rewrap --config portcullis.toml")]
     Rewrap,
 }
 
@@ -82,7 +85,7 @@ pub(super) async fn run(globals: &Globals, command: KeysCommand) -> anyhow::Resu
                 .find(|p| p.as_str() == purpose)
                 .ok_or_else(|| {
                     let known = Purpose::ALL.map(Purpose::as_str).join(", ");
-                    anyhow::anyhow!("--purpose has to be one of {known}, data")
+                    anyhow::Error::new(super::WrongUsage(format!("--purpose has to be one of {known}, data")))
                 })?;
             let overlap = Duration::from_secs(overlap_hours.saturating_mul(3600));
             let kid = app.rotate_key(&caller, purpose, overlap).await.map_err(refused)?;

@@ -22,15 +22,42 @@ use crate::{
     telemetry,
 };
 
+/// The heading of the options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
+/// Something was asked for in a way it can't be: the exit code is 2, as for a flag that does not exist.
+#[derive(Debug)]
+pub struct WrongUsage(pub String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
 /// An open control plane for endpoint privilege management.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, about, max_term_width = 100)]
+#[command(
+    name = "portcullis",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Start with:\n  portcullis dev      a whole installation on this machine, with demo data\n  portcullis demo     then, beside it: the product's story, step by step"
+)]
 pub struct Cli {
     /// A settings file in TOML.
-    #[arg(long, global = true, env = "PORTCULLIS_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "PORTCULLIS_CONFIG",
+        value_name = "FILE",
+        help_heading = EVERYWHERE
+    )]
     config: Option<PathBuf>,
     /// Print data as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -49,32 +76,37 @@ enum Command {
         server: String,
     },
     /// Run the server.
-    #[command(
-        after_help = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://portcullis_app@db/portcullis portcullis serve --roles api,projector"
-    )]
+    #[command(after_help = serve::help())]
     Serve(serve::ServeArgs),
     /// Bring the database to the newest schema, as its owner.
     #[command(after_help = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://owner@db/portcullis portcullis migrate")]
     Migrate,
     /// Make, list, suspend, resume and delete tenants.
+    #[command(after_help = "Example:\n  portcullis tenant create --slug acme --name 'Acme' --owner owner@example.com")]
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
     /// Help people back in.
+    #[command(after_help = "Example:\n  portcullis user reset --tenant acme --email owner@example.com")]
     #[command(subcommand)]
     User(user::UserCommand),
     /// Make and change keys.
+    #[command(after_help = "Example:\n  portcullis keys generate --file /etc/portcullis/master.key")]
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Look after the read models.
+    #[command(after_help = "Example:\n  portcullis projections status")]
     #[command(subcommand)]
     Projections(projections::ProjectionsCommand),
     /// Test, lint, import and export policies.
+    #[command(after_help = "Example:\n  portcullis policy test cases/*.json")]
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Write what clients are generated from.
+    #[command(after_help = "Example:\n  portcullis schema export --out api-schema")]
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
     /// Measure the event store and the projector on this machine.
+    #[command(after_help = "Example:\n  portcullis bench append --seconds 5")]
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Check the settings and whatever the server depends on.
@@ -84,7 +116,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct DevArgs {
-    /// Where everything is kept.
+    /// Where everything is kept [default: portcullis in the user's data folder].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one.
@@ -172,11 +204,49 @@ impl Cli {
 #[expect(clippy::print_stderr, reason = "the command line's own error")]
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("portcullis: {error:#}");
-    ExitCode::FAILURE
+    if error.is::<WrongUsage>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A line of output. Whoever reads it may stop reading.
 pub(crate) fn say(text: impl std::fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn without_example(command: &clap::Command, path: &str) -> Vec<String> {
+        let path = format!("{path} {}", command.get_name());
+        let shown = command.get_after_help().or(command.get_after_long_help());
+        let mut found = Vec::new();
+        if !shown.is_some_and(|text| text.to_string().contains("portcullis ")) {
+            found.push(path.clone());
+        }
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            found.extend(without_example(inner, &path));
+        }
+        found
+    }
+
+    #[test]
+    fn every_command_shows_an_example_in_its_help() {
+        assert_eq!(without_example(&Cli::command(), ""), Vec::<String>::new());
+        let bare = clap::Command::new("bare");
+        assert_eq!(without_example(&bare, ""), [" bare"]);
+    }
+
+    #[test]
+    fn wrong_usage_and_failure_have_codes_of_their_own() {
+        let wrong = WrongUsage("settings: no".to_owned()).into();
+        assert_eq!(failed(&wrong), ExitCode::from(2));
+        assert_eq!(failed(&anyhow::anyhow!("no")), ExitCode::from(1));
+    }
 }

@@ -23,6 +23,7 @@ pub(super) enum ProjectionsCommand {
         tenant: Option<String>,
     },
     /// Try a parked read model again.
+    #[command(after_help = "Example:\n  portcullis projections retry request_queue --tenant acme")]
     Retry {
         /// Which.
         name: String,
@@ -80,7 +81,10 @@ pub(super) async fn run(globals: &Globals, command: ProjectionsCommand) -> anyho
         ProjectionsCommand::Rebuild { names, tenant } => {
             let known: Vec<_> = projections::all().iter().map(|p| p.name()).collect();
             if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-                anyhow::bail!("there is no read model {unknown}; there are {}", known.join(", "));
+                anyhow::bail!(super::WrongUsage(format!(
+                    "there is no read model {unknown}; there are {}",
+                    known.join(", ")
+                )));
             }
             let chosen: Vec<&str> = if names.is_empty() {
                 known

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Globals, say, store};
 use crate::{
-    config::{Config, Role},
+    config::{Config, Role, SETTINGS},
     server::{self, Keeps, Parts},
     telemetry,
 };
@@ -26,6 +26,17 @@ pub(super) struct ServeArgs {
     /// Print the merged settings, secrets hidden, and stop.
     #[arg(long)]
     print_config: bool,
+}
+
+/// An example, and the settings.
+pub(super) fn help() -> String {
+    let mut text = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://portcullis_app@db/portcullis portcullis serve --roles \
+                    api,projector\n\nSettings, in the file of --config or as PORTCULLIS_NAME in the environment, which counts more:\n"
+        .to_owned();
+    for (name, meaning) in SETTINGS {
+        text.push_str(&format!("  {name:<21} {meaning}\n"));
+    }
+    text
 }
 
 /// The parts of a tool or server over the database of the settings.

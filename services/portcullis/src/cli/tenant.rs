@@ -36,8 +36,10 @@ pub(super) enum TenantCommand {
         owner_name: String,
     },
     /// List all tenants.
+    #[command(after_help = "Example:\n  portcullis tenant list --json")]
     List,
     /// Stop a tenant's doors at once; nothing is lost.
+    #[command(after_help = "Example:\n  portcullis tenant suspend acme --reason 'Contract ended'")]
     Suspend {
         /// Its slug.
         slug: String,
@@ -46,6 +48,7 @@ pub(super) enum TenantCommand {
         reason: String,
     },
     /// Open them again.
+    #[command(after_help = "Example:\n  portcullis tenant resume acme")]
     Resume {
         /// Its slug.
         slug: String,
@@ -66,6 +69,7 @@ pub(super) enum TenantCommand {
         grace_days: Option<u32>,
     },
     /// Call a deletion off, while its grace period lasts.
+    #[command(after_help = "Example:\n  portcullis tenant cancel-deletion acme")]
     CancelDeletion {
         /// Its slug.
         slug: String,

@@ -1,5 +1,6 @@
 //! Development mode: everything in one process, with its own PostgreSQL, a mailbox and demo data, on loopback.
 
+mod entrance;
 mod mailbox;
 mod seed;
 mod smtp;
@@ -7,7 +8,7 @@ mod smtp;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use self::entrance::Entrance;
 use crate::{
     config::Config,
     server::{self, Parts},
@@ -114,6 +116,8 @@ pub struct ReadyGroup {
 pub struct Running {
     /// How to get in.
     pub ready: Ready,
+    /// A link that signs in as the demo data's owner, once and from this machine.
+    pub sign_in_url: Option<String>,
     /// The parts, for tests that look inside.
     pub parts: Parts,
     data_dir: PathBuf,
@@ -136,7 +140,7 @@ pub async fn run(config: Config, options: DevOptions) -> anyhow::Result<()> {
     if let Some(file) = &ready_file {
         write_private(file, &serde_json::to_vec_pretty(&running.ready)?)?;
     }
-    greet(&running.ready, &running.data_dir, begun.elapsed());
+    greet(&running, begun.elapsed());
     running.ended().await
 }
 
@@ -189,7 +193,10 @@ impl Running {
 /// Whatever keeps it from starting, with what to do about it.
 pub async fn start(mut config: Config, options: DevOptions, stop: CancellationToken) -> anyhow::Result<Running> {
     if !config.listen.ip().is_loopback() && !options.beyond_loopback {
-        bail!("development mode has known passwords and listens on loopback only; --beyond-loopback overrides that");
+        bail!(crate::cli::WrongUsage(
+            "development mode has known passwords and listens on loopback only; --beyond-loopback overrides that"
+                .to_owned()
+        ));
     }
     let data_dir = options
         .data_dir
@@ -242,14 +249,9 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
         .await
         .context("purge role")?;
     tokio::spawn(worker::purge::run(purge, ambient.clone(), stop.clone()));
-    let entrance = Arc::new(OnceLock::<Ready>::new());
+    let entrance = Entrance::default();
     let mut serving = {
-        let (config, parts, stop, extra) = (
-            config.clone(),
-            parts.clone(),
-            stop.clone(),
-            entrance_door(entrance.clone()),
-        );
+        let (config, parts, stop, extra) = (config.clone(), parts.clone(), stop.clone(), entrance.doors());
         tokio::spawn(async move { server::run(&config, &parts, listener, extra, stop).await })
     };
     let known = data_dir.join("demo.json");
@@ -278,9 +280,10 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
             bail!("the server ended before it was ready");
         }
     };
-    let _ = entrance.set(ready.clone());
+    let sign_in_url = entrance.open(&ready, &ambient);
     Ok(Running {
         ready,
+        sign_in_url,
         parts,
         data_dir,
         postgres,
@@ -289,19 +292,6 @@ pub async fn start(mut config: Config, options: DevOptions, stop: CancellationTo
         stop,
         mailbox,
     })
-}
-
-/// How to get in, for `portcullis demo` and scripts: in development mode only, and for callers on this machine.
-fn entrance_door(ready: Arc<OnceLock<Ready>>) -> axum::Router {
-    use axum::{Json, extract::ConnectInfo, http::StatusCode, response::IntoResponse, routing::get};
-    let answer = move |peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>| async move {
-        let local = peer.is_none_or(|axum::Extension(ConnectInfo(peer))| peer.ip().is_loopback());
-        match ready.get() {
-            Some(ready) if local => Json(ready.clone()).into_response(),
-            _ => StatusCode::NOT_FOUND.into_response(),
-        }
-    };
-    axum::Router::new().route("/dev/ready.json", get(answer))
 }
 
 async fn database(config: &Config, data_dir: &Path) -> anyhow::Result<Postgres> {
@@ -384,17 +374,24 @@ fn shown(address: SocketAddr) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "what the person who started it reads")]
-fn greet(ready: &Ready, data_dir: &Path, took: Duration) {
+fn greet(running: &Running, took: Duration) {
+    let ready = &running.ready;
     println!(
         "Portcullis in development mode: known passwords, a clock that can be moved. Ready in {:.1} s.",
         took.as_secs_f64()
     );
     println!();
-    println!("  console    {}", ready.first_run_url.as_ref().unwrap_or(&ready.url));
+    let way_in = running.sign_in_url.as_ref().or(ready.first_run_url.as_ref());
+    let once = match (&running.sign_in_url, way_in) {
+        (Some(_), _) => "  (signs in, once)",
+        (None, Some(_)) => "  (choose a password, once)",
+        (None, None) => "",
+    };
+    println!("  console    {}{once}", way_in.unwrap_or(&ready.url));
     if let Some(tenant) = ready.tenants.first() {
         let users: Vec<&str> = tenant.users.iter().map(|user| user.email.as_str()).collect();
         println!(
-            "  sign in    tenant {}, {}; password {PASSWORD}",
+            "  sign in    organisation {}, {}; password “{PASSWORD}”",
             tenant.slug,
             users.join(", ")
         );
@@ -402,7 +399,7 @@ fn greet(ready: &Ready, data_dir: &Path, took: Duration) {
     println!("  GraphQL    {}/graphql", ready.url);
     println!("  mailbox    {}", ready.mailbox_url);
     println!("  metrics    {}/metrics", ready.url);
-    println!("  data       {}", data_dir.display());
+    println!("  data       {}", running.data_dir.display());
     if ready.tenants.is_empty() {
         println!("  next       open the console's link; it works once");
     } else {

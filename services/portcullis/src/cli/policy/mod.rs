@@ -75,7 +75,11 @@ pub(super) async fn run(globals: &Globals, command: PolicyCommand) -> anyhow::Re
     match command {
         PolicyCommand::Test { files } => test(globals, &files),
         PolicyCommand::Lint { files, tenant: None } if !files.is_empty() => files::lint(globals, &files),
-        PolicyCommand::Lint { tenant: None, .. } => anyhow::bail!("name files, or a tenant with --tenant"),
+        PolicyCommand::Lint { tenant: None, .. } => {
+            anyhow::bail!(crate::cli::WrongUsage(
+                "name files, or a tenant with --tenant".to_owned()
+            ))
+        }
         PolicyCommand::Lint {
             tenant: Some(tenant), ..
         } => exchange::lint(globals, &tenant).await,
