@@ -147,10 +147,22 @@ pub(crate) fn summary(event_type: &str, data: &Value) -> String {
         "/account",
         "/method",
         "/status",
+        "/details/action/file",
+        "/details/action/commandLine",
+        "/details/action/application/path",
     ]
     .into_iter()
     .find_map(text);
-    match (subject, text("/reason").or_else(|| text("/comment"))) {
+    for (word, said) in [("Api ", "API "), ("Mfa ", "MFA ")] {
+        words = words.replace(word, said);
+    }
+    // Why it is marked, such as `unlinked_requester`.
+    let flags = data.get("flags").and_then(Value::as_array).map(|flags| {
+        let flags: Vec<_> = flags.iter().filter_map(Value::as_str).collect();
+        flags.join(", ").replace('_', " ")
+    });
+    let flags = flags.as_deref().filter(|flags| !flags.is_empty());
+    match (subject, flags.or_else(|| text("/reason")).or_else(|| text("/comment"))) {
         (Some(subject), Some(reason)) => format!("{words}: {subject} ({reason})"),
         (Some(subject), None) => format!("{words}: {subject}"),
         (None, Some(reason)) => format!("{words}: {reason}"),
@@ -277,7 +289,13 @@ mod tests {
             summary("RequestDenied", &json!({"comment": "No."})),
             "Request denied: No."
         );
-        assert_eq!(summary("MfaEnrolled", &json!({"method": "totp"})), "Mfa enrolled: totp");
+        assert_eq!(summary("MfaEnrolled", &json!({"method": "totp"})), "MFA enrolled: totp");
+        let submitted =
+            json!({"details": {"action": {"application": {"path": "/opt/setup"}}}, "flags": ["unlinked_requester"]});
+        assert_eq!(
+            summary("RequestSubmitted", &submitted),
+            "Request submitted: /opt/setup (unlinked requester)"
+        );
     }
 
     #[test]

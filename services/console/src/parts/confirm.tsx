@@ -1,5 +1,6 @@
 import { Button, Textarea } from "@mantine/core";
 import { type ReactNode, useState } from "react";
+import type { Act } from "../graphql/hooks";
 import type { Problem } from "../graphql/problem";
 import { Dialog } from "./dialog";
 import { ProblemNote } from "./states";
@@ -52,5 +53,26 @@ export function Confirm(props: ConfirmProps) {
         </div>
       </form>
     </Dialog>
+  );
+}
+
+export interface ConfirmActProps<Data, Variables> {
+  act: Act<Data, Variables>;
+  variables: Variables;
+  title: string;
+  action: string;
+  onClose: () => void;
+  children: ReactNode;
+}
+
+/** Asks before a mutation that takes something away, runs it, and closes once it is done. */
+export function ConfirmAct<Data, Variables>({ act, variables, title, action, onClose, children }: ConfirmActProps<Data, Variables>) {
+  const confirmed = async () => {
+    if (await act.run(variables)) onClose();
+  };
+  return (
+    <Confirm open onClose={onClose} title={title} action={action} dangerous running={act.running} problem={act.problem} onConfirm={() => void confirmed()}>
+      {children}
+    </Confirm>
   );
 }

@@ -106,13 +106,13 @@ describe("small rules", () => {
   });
   it("sends only the settings that differ", () => {
     const before: SettingsDraft = {
-      tenantName: "a", windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: 1 }, minimumJustification: 1, requireDenialComment: false,
-      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, publishCheckpoints: false, retentionDays: 0, legalHold: false,
+      windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: 1 }, minimumJustification: 1, requireDenialComment: false,
+      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, publishCheckpoints: false,
       defaultApprovers: { userIds: [], teamIds: [] }, baselines: [],
     };
     expect(changesOf(before, { ...before })).toEqual({});
-    expect(changesOf(before, { ...before, legalHold: true, windows: { ...before.windows, grantUses: null } })).toEqual({
-      legalHold: true,
+    expect(changesOf(before, { ...before, publishCheckpoints: true, windows: { ...before.windows, grantUses: null } })).toEqual({
+      publishCheckpoints: true,
       windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: null, unlimitedUses: true },
     });
   });

@@ -83,6 +83,12 @@ pub(super) async fn serve(globals: &Globals, args: ServeArgs) -> anyhow::Result<
     waiting.end().await;
     let listener = TcpListener::from_std(listener)?;
     check_keys(&parts).await?;
+    if parts.app.store.tenants().await?.is_empty() {
+        tracing::warn!(
+            "there is no tenant yet: `portcullis tenant create` makes one, and prints a link with which its first owner \
+             chooses a password, once"
+        );
+    }
     tracing::info!(listen = %config.listen, roles = ?config.roles, "serving");
     server::run(&config, &parts, listener, axum::Router::new(), stop).await?;
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ import { graphql } from "../../gql";
 import type { GroupsQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Confirm } from "../../parts/confirm";
+import { Confirm, ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card, Facts } from "../../parts/page";
 import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
@@ -40,7 +40,7 @@ const DeleteAct = graphql(`
     deleteDeploymentGroup(input: $input) { deploymentGroup { id } position }
   }
 `);
-const ConfirmAct = graphql(`
+const LetOutAct = graphql(`
   mutation ConfirmSnapshot($input: ConfirmSnapshotInput!) {
     confirmSnapshot(input: $input) { deploymentGroup { id snapshotVersion heldSnapshot { version } } position }
   }
@@ -149,7 +149,7 @@ function GroupCard({ group, changes, ask }: { group: Group; changes: boolean; as
 /** The dialog of what was asked for about one group. */
 function Asked({ what, group, close }: { what: "package" | "token" | "rename" | "delete" | "confirm"; group: Group; close: () => void }) {
   const remove = useAct(DeleteAct, "The group is deleted");
-  const confirm = useAct(ConfirmAct, "The snapshot is on its way to the agents");
+  const confirm = useAct(LetOutAct, "The snapshot is on its way to the agents");
   switch (what) {
     case "package":
       return (
@@ -171,9 +171,9 @@ function Asked({ what, group, close }: { what: "package" | "token" | "rename" | 
       );
     case "delete":
       return (
-        <Confirm open onClose={close} title={`Delete “${group.name}”?`} action="Delete" dangerous running={remove.running} problem={remove.problem} onConfirm={() => void remove.run({ input: { deploymentGroupId: group.id } }).then((done) => done && close())}>
+        <ConfirmAct act={remove} variables={{ input: { deploymentGroupId: group.id } }} title={`Delete “${group.name}”?`} action="Delete" onClose={close}>
           Its registration tokens are void. It has no endpoints that could lose their policies.
-        </Confirm>
+        </ConfirmAct>
       );
     case "confirm":
       return (

@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import { useState } from "react";
 import { graphql } from "../../gql";
 import { useAct } from "../../graphql/hooks";
-import { Confirm } from "../../parts/confirm";
+import { ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Table } from "../../parts/table";
 import { ActorName, Tag } from "../../parts/tags";
@@ -71,18 +71,9 @@ export function TokenTable({ group, changes }: { group: Group; changes: boolean 
         {replacing && <TokenForm deploymentGroupId={group.id} replaces={replacing} onDone={() => setReplacing(undefined)} />}
       </Dialog>
       {revoking && (
-        <Confirm
-          open
-          onClose={() => setRevoking(undefined)}
-          title={`Revoke “${revoking.label}”?`}
-          action="Revoke"
-          dangerous
-          running={revoke.running}
-          problem={revoke.problem}
-          onConfirm={() => void revoke.run({ input: { registrationTokenId: revoking.id } }).then((done) => done && setRevoking(undefined))}
-        >
+        <ConfirmAct act={revoke} variables={{ input: { registrationTokenId: revoking.id } }} title={`Revoke “${revoking.label}”?`} action="Revoke" onClose={() => setRevoking(undefined)}>
           No further machine can register with it. Those that did stay.
-        </Confirm>
+        </ConfirmAct>
       )}
     </div>
   );

@@ -93,7 +93,7 @@ export function Overview() {
 
 function median(seconds: number | null | undefined): string {
   if (seconds == null) return "None decided lately";
-  if (seconds < 1) return "Within a second in the median";
+  if (seconds < 1) return "Under 1 s in the median";
   return seconds < 60 ? `${seconds} s in the median` : `${Math.round(seconds / 60)} min in the median`;
 }
 

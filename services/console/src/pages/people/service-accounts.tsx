@@ -3,7 +3,7 @@ import { useState } from "react";
 import { graphql } from "../../gql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Confirm } from "../../parts/confirm";
+import { ConfirmAct } from "../../parts/confirm";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
@@ -141,32 +141,14 @@ export function ServiceAccounts() {
         {issuing && <KeyForm serviceAccountId={issuing.id} onDone={() => setIssuing(undefined)} />}
       </Dialog>
       {revoking && (
-        <Confirm
-          open
-          onClose={() => setRevoking(undefined)}
-          title={`Revoke “${revoking.label}”?`}
-          action="Revoke"
-          dangerous
-          running={revoke.running}
-          problem={revoke.problem}
-          onConfirm={() => void revoke.run({ input: { apiKeyId: revoking.id } }).then((done) => done && setRevoking(undefined))}
-        >
+        <ConfirmAct act={revoke} variables={{ input: { apiKeyId: revoking.id } }} title={`Revoke “${revoking.label}”?`} action="Revoke" onClose={() => setRevoking(undefined)}>
           Programs that use it are refused from their next call on.
-        </Confirm>
+        </ConfirmAct>
       )}
       {deleting && (
-        <Confirm
-          open
-          onClose={() => setDeleting(undefined)}
-          title={`Delete “${deleting.name}”?`}
-          action="Delete"
-          dangerous
-          running={remove.running}
-          problem={remove.problem}
-          onConfirm={() => void remove.run({ input: { serviceAccountId: deleting.id } }).then((done) => done && setDeleting(undefined))}
-        >
+        <ConfirmAct act={remove} variables={{ input: { serviceAccountId: deleting.id } }} title={`Delete “${deleting.name}”?`} action="Delete" onClose={() => setDeleting(undefined)}>
           All its keys are void at once. What it did stays in the audit trail.
-        </Confirm>
+        </ConfirmAct>
       )}
     </PeopleFrame>
   );

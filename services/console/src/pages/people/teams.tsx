@@ -4,7 +4,7 @@ import { graphql } from "../../gql";
 import type { TeamsQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Confirm } from "../../parts/confirm";
+import { ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
@@ -105,18 +105,9 @@ export function Teams() {
         {editing && <TeamForm old={editing === "new" ? undefined : editing} onDone={() => setEditing(undefined)} />}
       </Dialog>
       {deleting && (
-        <Confirm
-          open
-          onClose={() => setDeleting(undefined)}
-          title={`Delete “${deleting.name}”?`}
-          action="Delete"
-          dangerous
-          running={remove.running}
-          problem={remove.problem}
-          onConfirm={() => void remove.run({ input: { teamId: deleting.id } }).then((done) => done && setDeleting(undefined))}
-        >
+        <ConfirmAct act={remove} variables={{ input: { teamId: deleting.id } }} title={`Delete “${deleting.name}”?`} action="Delete" onClose={() => setDeleting(undefined)}>
           Approval rules that name it ask the others they name, or administrators.
-        </Confirm>
+        </ConfirmAct>
       )}
     </PeopleFrame>
   );

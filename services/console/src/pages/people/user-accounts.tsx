@@ -4,7 +4,7 @@ import { Link } from "react-router";
 import { graphql } from "../../gql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Confirm } from "../../parts/confirm";
+import { ConfirmAct } from "../../parts/confirm";
 import { ProblemNote } from "../../parts/states";
 import { Visible } from "../../parts/visible";
 import type { UserRow } from "./users";
@@ -52,18 +52,9 @@ export function UserAccounts({ user, changes }: { user: UserRow; changes: boolea
       </ul>
       {changes && <LinkAccount userId={user.id} />}
       {leaving && (
-        <Confirm
-          open
-          onClose={() => setLeaving(undefined)}
-          title="Take this link back?"
-          action="Unlink"
-          dangerous
-          running={unlink.running}
-          problem={unlink.problem}
-          onConfirm={() => void unlink.run({ input: { personId: leaving.personId } }).then((done) => done && setLeaving(undefined))}
-        >
+        <ConfirmAct act={unlink} variables={{ input: { personId: leaving.personId } }} title="Take this link back?" action="Unlink" onClose={() => setLeaving(undefined)}>
           Requests of {leaving.account} are of an unlinked account again: flagged, or refused where the settings say so.
-        </Confirm>
+        </ConfirmAct>
       )}
     </div>
   );

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { graphql } from "../../gql";
 import { useAct } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Confirm } from "../../parts/confirm";
+import { Confirm, ConfirmAct } from "../../parts/confirm";
 import { Facts } from "../../parts/page";
 import { ProblemNote } from "../../parts/states";
 import { Roles, Tag, UserTag } from "../../parts/tags";
@@ -162,18 +162,9 @@ function Access({ user }: { user: UserRow }) {
         </Confirm>
       )}
       {asking === "factor" && (
-        <Confirm
-          open
-          onClose={close}
-          title={`Take ${name}'s second factor away?`}
-          action="Take it away"
-          dangerous
-          running={reset.running}
-          problem={reset.problem}
-          onConfirm={() => void reset.run({ input: { userId: user.id } }).then((done) => done && close())}
-        >
+        <ConfirmAct act={reset} variables={{ input: { userId: user.id } }} title={`Take ${name}'s second factor away?`} action="Take it away" onClose={close}>
           For somebody who lost their phone, after you made sure who asks. Until they set up another, their password alone opens the door.
-        </Confirm>
+        </ConfirmAct>
       )}
     </div>
   );

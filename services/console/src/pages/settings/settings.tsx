@@ -5,9 +5,10 @@ import { graphql } from "../../gql";
 import type { ActionType, BaselineOutcome, ChangeSettingsInput, Control, SettingsPageQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Card, Page } from "../../parts/page";
+import { Card, Facts, Page } from "../../parts/page";
 import { Note, ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
+import { count } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "../approval-rules/windows";
 import { Mails } from "./mails";
@@ -17,7 +18,7 @@ const SettingsLook = graphql(`
   query SettingsPage {
     settings {
       tenantName publicUrl minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
-      bindMfaToRequester publishCheckpoints retentionDays legalHold
+      bindMfaToRequester publishCheckpoints retentionDays
       windows { pendingMinutes escalatedMinutes grantMinutes grantUses }
       defaultApprovers { users { id name email } teams { id name } }
       baselines { actionType outcome controls }
@@ -30,8 +31,8 @@ const ChangeAct = graphql(`
   mutation ChangeSettings($input: ChangeSettingsInput!) {
     changeSettings(input: $input) {
       settings {
-        tenantName minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
-        bindMfaToRequester publishCheckpoints retentionDays legalHold
+        minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
+        bindMfaToRequester publishCheckpoints
       }
       position
     }
@@ -41,7 +42,6 @@ const ChangeAct = graphql(`
 type View = SettingsPageQuery["settings"];
 
 export interface SettingsDraft {
-  tenantName: string;
   windows: WindowsDraft;
   minimumJustification: number;
   requireDenialComment: boolean;
@@ -49,16 +49,12 @@ export interface SettingsDraft {
   refuseUnlinkedRequesters: boolean;
   bindMfaToRequester: boolean;
   publishCheckpoints: boolean;
-  /** 0 is for ever. */
-  retentionDays: number;
-  legalHold: boolean;
   defaultApprovers: Side;
   baselines: { actionType: ActionType; outcome: BaselineOutcome; controls: Control[] }[];
 }
 
 export function draftOf(view: View): SettingsDraft {
   return {
-    tenantName: view.tenantName,
     windows: windowsDraft(view.windows),
     minimumJustification: view.minimumJustification,
     requireDenialComment: view.requireDenialComment,
@@ -66,8 +62,6 @@ export function draftOf(view: View): SettingsDraft {
     refuseUnlinkedRequesters: view.refuseUnlinkedRequesters,
     bindMfaToRequester: view.bindMfaToRequester,
     publishCheckpoints: view.publishCheckpoints,
-    retentionDays: view.retentionDays ?? 0,
-    legalHold: view.legalHold,
     defaultApprovers: sideOf(view.defaultApprovers),
     baselines: view.baselines.map(({ actionType, outcome, controls }) => ({ actionType, outcome, controls })),
   };
@@ -112,7 +106,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
   const set = <Field extends keyof SettingsDraft>(field: Field, value: SettingsDraft[Field]) => setDraft((old) => ({ ...old, [field]: value }));
   const input = changesOf(before, draft);
   const dirty = Object.keys(input).length > 0;
-  const toggle = (field: "requireDenialComment" | "allowSelfApproval" | "refuseUnlinkedRequesters" | "bindMfaToRequester" | "publishCheckpoints" | "legalHold", label: string, description: string) => (
+  const toggle = (field: "requireDenialComment" | "allowSelfApproval" | "refuseUnlinkedRequesters" | "bindMfaToRequester" | "publishCheckpoints", label: string, description: string) => (
     <Switch label={label} description={description} disabled={!changes} checked={draft[field]} error={error(field)} onChange={(event) => set(field, event.currentTarget.checked)} />
   );
   return (
@@ -126,7 +120,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
       {!changes && <Note tone="info">You may read the settings; owners and admins change them.</Note>}
       <Section title="Organisation">
         <div className="fields">
-          <TextInput label="Name" description="Shown to everybody who signs in" disabled={!changes} value={draft.tenantName} error={error("tenantName")} onChange={(event) => set("tenantName", event.currentTarget.value)} />
+          <TextInput label="Name" description="Given when the organisation was made; shown to everybody who signs in" readOnly value={view.tenantName} />
           <TextInput label="Address in links" description="Set by the operator" readOnly value={view.publicUrl} />
         </div>
       </Section>
@@ -142,6 +136,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
         {toggle("bindMfaToRequester", "One-time codes only from the requester", "Otherwise any user of the organisation may give theirs; a mismatch is flagged")}
       </Section>
       <Section title="Where no policy matches">
+        <p className="soft">The baseline of each kind of action. Protected paths of the operating system are exempt from it.</p>
         {draft.baselines.map((baseline, index) => {
           const change = (part: Partial<SettingsDraft["baselines"][number]>) => set("baselines", draft.baselines.map((each, at) => (at === index ? { ...each, ...part } : each)));
           return (
@@ -170,10 +165,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
       </Section>
       <Section title="Audit and retention">
         {toggle("publishCheckpoints", "Publish checkpoints", "Anyone may then fetch the signed size and root of the log, and nothing else")}
-        {toggle("legalHold", "Legal hold", "Nothing is erased while it is on")}
-        <div className="fields">
-          <NumberInput label="Keep recorded actions for" description="Days; 0 for ever" min={0} allowDecimal={false} disabled={!changes} value={draft.retentionDays} error={error("retentionDays")} onChange={(value) => set("retentionDays", Number(value))} />
-        </div>
+        <Facts items={[["Recorded actions are kept", view.retentionDays == null ? "For ever" : `${count(view.retentionDays)} days`]]} />
       </Section>
       <ProblemNote problem={act.problem} />
       {changes && dirty && (
