@@ -3,6 +3,7 @@ import { Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { Link, NavLink, Outlet, useLocation } from "react-router";
 import { graphql } from "../gql";
 import { useLive, useLook } from "../graphql/hooks";
+import { Boundary } from "../parts/boundary";
 import { Bones, Note, Ready } from "../parts/states";
 import { useSession } from "../session/session";
 import { Icon, type IconName } from "./icons";
@@ -83,9 +84,11 @@ function Frame({ viewer }: { viewer: Viewer }) {
             Nothing can be changed or decided until the operator lifts it.
           </Note>
         )}
-        <Suspense fallback={<Bones lines={8} />}>
-          <Outlet />
-        </Suspense>
+        <Boundary path={pathname}>
+          <Suspense fallback={<Bones lines={8} />}>
+            <Outlet />
+          </Suspense>
+        </Boundary>
       </main>
     </div>
   );
