@@ -68,6 +68,7 @@ impl Vault {
         let now = self.0.ambient.now();
         let mut tx = TenantTx::begin(&self.0.pool, tenant).await?;
         self.lock_in(&mut tx).await?;
+        self.nothing_forgotten(&mut tx, columns).await?;
         let mut keys = self.data_keys(&mut tx).await?;
         let active = keys
             .iter()
@@ -116,6 +117,32 @@ impl Vault {
         tx.commit().await?;
         self.0.tenants.remove(&tenant);
         Ok(DataRotation::Done { rewrapped })
+    }
+
+    /// Refuses where a table that is not among these has secrets of the tenant: they would be lost with the old key.
+    async fn nothing_forgotten(&self, tx: &mut TenantTx, columns: &[WrappedColumn]) -> Result<(), VaultError> {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select distinct c.relname::text from pg_attribute a join pg_class c on c.oid = a.attrelid
+             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not a.attisdropped
+               and a.attname like '%wrapped%' and c.relname not in ('tenant_key', 'person_key')",
+        )
+        .fetch_all(&mut **tx)
+        .await?;
+        for table in tables {
+            if columns.iter().any(|column| column.table == table) {
+                continue;
+            }
+            // The name comes from the catalogue.
+            let sql = format!("select exists (select from {table} where tenant_id = $1)");
+            let held: bool = sqlx::query_scalar(AssertSqlSafe(sql))
+                .bind(tx.tenant().uuid())
+                .fetch_one(&mut **tx)
+                .await?;
+            if held {
+                return Err(VaultError::Altered(table));
+            }
+        }
+        Ok(())
     }
 
     async fn data_keys(&self, tx: &mut TenantTx) -> Result<Vec<DataKey>, VaultError> {

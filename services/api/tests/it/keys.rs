@@ -97,7 +97,9 @@ async fn every_column_with_wrapped_secrets_is_wrapped_anew_with_a_new_data_key()
         .map(|(table, column)| (table.as_str(), column.as_str()))
         .collect();
     let known: BTreeSet<_> = WRAPPED.iter().map(|of| (of.table, of.column)).collect();
-    assert_eq!(there, known);
+    // While a tenant has rows of these, its data key is not replaced at all.
+    let refused = [("passkey", "wrapped"), ("passkey_challenge", "wrapped")];
+    assert_eq!(there, known.iter().copied().chain(refused).collect());
     assert!(there.contains(&("totp", "wrapped")));
 
     // And one-time codes go on through the change.
