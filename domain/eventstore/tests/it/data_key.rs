@@ -146,7 +146,7 @@ async fn everything_under_the_old_data_key_is_wrapped_anew_and_the_old_key_is_de
 async fn a_table_with_secrets_that_is_left_out_stops_it_before_anything_is_lost() {
     let rotation = Rotation::new().await;
     let tenant = rotation.world.tenant;
-    let kept = rotation.keep(&*rotation.vault().tenant(tenant).await.unwrap()).await;
+    let kept = rotation.keep(&rotation.vault().tenant(tenant).await.unwrap()).await;
     assert!(rotation.vault().rotate_data(tenant, &[]).await.is_err());
     let after = rotation.vault().tenant(tenant).await.unwrap();
     assert!(rotation.opens(&after, kept).await);

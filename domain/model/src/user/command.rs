@@ -1,8 +1,6 @@
 //! What can be asked of a user's account.
 
-use formats::{
-    EndpointId, IdentityProviderId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId,
-};
+use formats::{EndpointId, IdentityProviderId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId};
 
 use super::Profile;
 

@@ -1,8 +1,6 @@
 //! What can happen to a user.
 
-use formats::{
-    EndpointId, IdentityProviderId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId,
-};
+use formats::{EndpointId, IdentityProviderId, InvitationId, PasskeyId, PersonId, RequestId, Timestamp, UserId};
 
 use super::Profile;
 use crate::{
