@@ -15,6 +15,7 @@ use model::{
     collection::{Collection, CollectionCommand},
     deployment::{DeploymentGroup, DeploymentGroupCommand},
     endpoint::{Endpoint, EndpointCommand, Machine},
+    identity_provider::{IdentityProvider, IdentityProviderCommand, ProviderDefinition, SecretChange},
     person::{Person, PersonCommand},
     policy::{Policy, PolicyCommand, SaveFacts},
     request::{Approver, By, CancelCause, Flag, Narrowing, PolicyRef, Request, RequestCommand, Submission, Windows},
@@ -99,6 +100,8 @@ pub struct History<'w> {
     accounts: Vec<ServiceAccountId>,
     keys: Vec<(ServiceAccountId, formats::ApiKeyId)>,
     requests: Vec<Submission>,
+    providers: Vec<formats::IdentityProviderId>,
+    passkeys: Vec<(UserId, formats::PasskeyId)>,
 }
 
 impl<'w> History<'w> {
@@ -121,6 +124,8 @@ impl<'w> History<'w> {
             accounts: Vec::new(),
             keys: Vec::new(),
             requests: Vec::new(),
+            providers: Vec::new(),
+            passkeys: Vec::new(),
         }
     }
 
@@ -146,7 +151,9 @@ impl<'w> History<'w> {
     pub async fn step(&mut self) {
         let minutes = self.chance.below(8);
         self.world.clock.advance(Duration::from_millis(1 + minutes * 60_000));
-        match self.chance.below(33) {
+        match self.chance.below(36) {
+            33 | 34 => self.provider().await,
+            35 => self.identity().await,
             0 | 1 => self.user().await,
             2 => self.roles().await,
             3 => self.team().await,
@@ -225,6 +232,95 @@ impl<'w> History<'w> {
             _ => UserCommand::ChangePassword { how: "reset".into() },
         };
         self.run::<User>(user.uuid(), command).await;
+    }
+
+    /// A user's passkeys and who they are at a provider.
+    async fn identity(&mut self) {
+        let Some((user, _)) = self.chance.pick(&self.users) else {
+            return;
+        };
+        let command = match self.chance.below(6) {
+            0 | 1 => {
+                let passkey = self.world.id();
+                self.passkeys.push((user, passkey));
+                let name = self.chance.text();
+                UserCommand::RegisterPasskey { passkey, name }
+            }
+            2 => UserCommand::UnlinkIdentities,
+            3 => UserCommand::LinkIdentity {
+                provider: self.chance.pick(&self.providers).unwrap_or_default(),
+                issuer: "https://login.example.test".into(),
+                subject: self.name(),
+                how: "verified_email".into(),
+            },
+            n => {
+                let Some((owner, passkey)) = self.chance.pick(&self.passkeys) else {
+                    return;
+                };
+                let command = if n == 4 {
+                    UserCommand::FlagPasskey { passkey }
+                } else {
+                    let cause = "own".into();
+                    UserCommand::RemovePasskey { passkey, cause }
+                };
+                self.run::<User>(owner.uuid(), command).await;
+                return;
+            }
+        };
+        self.run::<User>(user.uuid(), command).await;
+    }
+
+    async fn provider(&mut self) {
+        let definition = Box::new(ProviderDefinition {
+            name: self.name(),
+            issuer: "https://login.example.test".into(),
+            client_id: "console".into(),
+            scopes: Vec::new(),
+            groups_claim: "groups".into(),
+            account_claim: None,
+            role_mapping: Vec::new(),
+            provision: self.chance.one_in(2),
+            email_domains: Vec::new(),
+            trusted_factors: Vec::new(),
+        });
+        let own = Role::Owner;
+        if self.providers.len() < 4 {
+            let provider = self.world.id();
+            let command = IdentityProviderCommand::ConfigureIdentityProvider {
+                provider,
+                definition,
+                secret_id: None,
+                own,
+            };
+            if self.run::<IdentityProvider>(provider.uuid(), command).await {
+                self.providers.push(provider);
+            }
+            return;
+        }
+        let Some(provider) = self.chance.pick(&self.providers) else {
+            return;
+        };
+        let command = match self.chance.below(7) {
+            0 => IdentityProviderCommand::ChangeIdentityProvider {
+                definition,
+                secret: SecretChange::Keep,
+                own,
+            },
+            1 => IdentityProviderCommand::CheckIdentityProvider {
+                problem: self.chance.one_in(2).then(|| "no answer".into()),
+            },
+            2 => IdentityProviderCommand::DisableIdentityProvider,
+            3 | 4 => IdentityProviderCommand::EnableIdentityProvider { own },
+            5 => IdentityProviderCommand::RefuseProviderSignIn {
+                code: "NO_ACCOUNT".into(),
+                user: None,
+            },
+            _ => {
+                self.providers.retain(|known| *known != provider);
+                IdentityProviderCommand::RemoveIdentityProvider
+            }
+        };
+        self.run::<IdentityProvider>(provider.uuid(), command).await;
     }
 
     async fn roles(&mut self) {

@@ -161,6 +161,10 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ),
     ("kms_key", "the name of the key there"),
     ("metrics_from", "networks from which /metrics may be read"),
+    (
+        "outbound_networks",
+        "internal networks that identity providers may be in",
+    ),
     ("security_contact", "where security reports go, mailto: or https://"),
     ("introspection", "whether GraphQL describes its schema, true or false"),
     ("rates", "how many calls are answered: strangers, principals, agents"),

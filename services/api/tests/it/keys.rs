@@ -98,7 +98,11 @@ async fn every_column_with_wrapped_secrets_is_wrapped_anew_with_a_new_data_key()
         .collect();
     let known: BTreeSet<_> = WRAPPED.iter().map(|of| (of.table, of.column)).collect();
     // While a tenant has rows of these, its data key is not replaced at all.
-    let refused = [("passkey", "wrapped"), ("passkey_challenge", "wrapped")];
+    let refused = [
+        ("identity_provider_secret", "wrapped"),
+        ("passkey", "wrapped"),
+        ("passkey_challenge", "wrapped"),
+    ];
     assert_eq!(there, known.iter().copied().chain(refused).collect());
     assert!(there.contains(&("totp", "wrapped")));
 
