@@ -88,11 +88,15 @@ impl CommandMasterKey {
             .await
             .map_err(|_| failed("did not answer within 10 seconds"))?
             .map_err(|error| failed(&format!("can't be heard: {error}")))?;
+        // Before its exit status: a program that is not heard to its end may die of that.
+        if answer.len() as u64 > MOST {
+            return Err(failed("answered with nothing, or too much"));
+        }
         if !status.success() {
             return Err(failed(&format!("refused to {operation} ({status})")));
         }
         let text = answer.trim_ascii();
-        if text.is_empty() || answer.len() as u64 > MOST {
+        if text.is_empty() {
             return Err(failed("answered with nothing, or too much"));
         }
         STANDARD
