@@ -206,26 +206,27 @@ async fn nested_lists_ask_the_database_as_often_for_many_rows_as_for_few() {
             world.settle(world.tenant).await;
         }
     };
+    // How many lookups share a statement depends on which of them are polled together: the fewest of several
+    // runs is what the plan needs. The first run also prepares statements and fills caches.
     let counted = async || {
-        let statements = Statements::default();
-        let guard = tracing::subscriber::set_default(statements.clone());
-        let found = data(&owner, NESTED, json!({})).await;
-        drop(guard);
-        (
-            found["requests"]["nodes"].as_array().unwrap().len(),
-            statements.0.load(Ordering::Relaxed),
-        )
+        let mut fewest = (0, usize::MAX);
+        for _ in 0..6 {
+            let statements = Statements::default();
+            let guard = tracing::subscriber::set_default(statements.clone());
+            let found = data(&owner, NESTED, json!({})).await;
+            drop(guard);
+            let rows = found["requests"]["nodes"].as_array().unwrap().len();
+            fewest = (rows, fewest.1.min(statements.0.load(Ordering::Relaxed)));
+        }
+        fewest
     };
     grow(0).await;
-    // The first time, statements are prepared and caches filled.
-    counted().await;
     let (few, for_few) = counted().await;
     grow(1).await;
     grow(2).await;
-    counted().await;
     let (many, for_many) = counted().await;
     assert_eq!((few, many), (3, 9));
     assert!(for_few > 20, "statements are not counted: {for_few}");
-    // Batches may fall apart by chance; a statement a row in any of the lists would be six more.
+    // A statement a row in any of the lists would be six more.
     assert!(for_many < for_few + 6, "{for_few} {for_many}");
 }
