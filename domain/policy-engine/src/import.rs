@@ -1,4 +1,6 @@
-//! Reading policies from files: our own JSON here, a foreign product's in [`crate::keeper`].
+//! Reading policies from files: our own JSON here, a foreign product's in [`crate::keeper`]; and judging what was read.
+
+mod judge;
 
 use std::collections::BTreeMap;
 
@@ -7,6 +9,8 @@ use serde_json::Value;
 
 use crate::document::{Baseline, Collection, PolicyDocument};
 use crate::problem::Problem;
+
+pub use judge::{Found, Judged};
 
 /// What `policy export` writes and `policy import` reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

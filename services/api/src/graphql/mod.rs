@@ -29,6 +29,7 @@ mod paging;
 mod policies;
 mod policy_changes;
 mod policy_drafts;
+mod policy_files;
 mod request_changes;
 mod request_standing;
 mod requests;
@@ -63,6 +64,7 @@ struct Query(
     overview::OverviewQuery,
     policies::PolicyQuery,
     policy_drafts::PolicyDraftQuery,
+    policy_files::PolicyFileQuery,
     collections::CollectionQuery,
     requests::RequestQuery,
     approval_rules::ApprovalRuleQuery,

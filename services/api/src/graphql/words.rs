@@ -33,6 +33,8 @@ words! {
     PolicyRevisionState("projections::policies::RevisionState") { Current, Staged, Superseded, Withdrawn }
     /// The order of a list of policies.
     PolicySort("projections::policies::PolicySort") { Name, NewestFirst, Status }
+    /// Whose JSON a file of policies is.
+    PolicyFileFormat("policy_engine::import::Format") { Native, Keeper }
     /// How far a policy reaches.
     PolicyStatus("policy_engine::PolicyStatus") { Off, Monitor, MonitorAndNotify, Enforce }
     /// What a policy is about.

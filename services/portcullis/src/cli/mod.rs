@@ -69,10 +69,10 @@ enum Command {
     #[command(after_help = "Example:\n  portcullis dev --listen 127.0.0.1:8080")]
     Dev(DevArgs),
     /// Tell the product's story against a development server; exits 0 only if each step held.
-    #[command(after_help = "Example:\n  portcullis demo --server http://127.0.0.1:8080")]
+    #[command(after_help = "Example:\n  portcullis demo --server http://localhost:8080")]
     Demo {
         /// The development server.
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+        #[arg(long, value_name = "URL", default_value = "http://localhost:8080")]
         server: String,
     },
     /// Run the server.

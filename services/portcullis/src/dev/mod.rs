@@ -364,10 +364,10 @@ async fn wait_until_ready(url: &str, stop: &CancellationToken) -> anyhow::Result
     }
 }
 
-/// An address as a browser takes it.
+/// An address as a browser takes it: this machine by its name, since passkeys belong to names.
 fn shown(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("127.0.0.1:{}", address.port())
+    if address.ip().is_unspecified() || address.ip().is_loopback() {
+        format!("localhost:{}", address.port())
     } else {
         address.to_string()
     }

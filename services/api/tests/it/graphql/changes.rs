@@ -172,6 +172,58 @@ async fn a_bad_document_is_refused_field_by_field_and_told_before_it_is_saved() 
 }
 
 #[tokio::test]
+async fn a_file_of_policies_is_judged_before_anything_of_it_is_written() {
+    let world = World::new().await;
+    let owner = world.browser("owner").await;
+    change(
+        &owner,
+        "createPolicy",
+        json!({ "document": document("Taken") }),
+        "position",
+    )
+    .await;
+    let query = "query($text: String!) { policyFile(text: $text) { format policies hasBaseline collections { name kind } \
+                 refused { policy field message } notes { policy field } approvalRules { name required } } }";
+    let read = async |text: String| data(&owner, query, json!({ "text": text })).await["policyFile"].clone();
+    let mut grouped = document("Grouped");
+    grouped["users"] = json!(["collection:devs"]);
+    let bundle = json!({
+        "policies": [grouped, document("TAKEN")],
+        "collections": { "devs": { "kind": "users", "members": ["group:Developers"] } },
+    });
+    let file = read(bundle.to_string()).await;
+    assert_eq!(file["format"], "NATIVE");
+    assert_eq!(file["policies"][0]["name"], "Grouped");
+    assert_eq!(file["policies"].as_array().unwrap().len(), 1);
+    assert_eq!(file["collections"], json!([{ "name": "devs", "kind": "USERS" }]));
+    assert_eq!(
+        (&file["refused"][0]["policy"], &file["refused"][0]["field"]),
+        (&json!("TAKEN"), &json!("name"))
+    );
+    let keeper = json!([
+        { "PolicyName": "Theirs", "PolicyType": "PrivilegeElevation", "Status": "enforce", "Controls": ["APPROVAL", "AUDIT"],
+          "Filters": { "UserCheck": { "Users": ["*"] } } },
+        { "PolicyName": "Odd", "PolicyType": "Sandbox" },
+    ]);
+    let file = read(keeper.to_string()).await;
+    assert_eq!(file["format"], "KEEPER");
+    assert_eq!(file["policies"][0]["controls"], json!(["approval"]));
+    assert!(!file["notes"].as_array().unwrap().is_empty());
+    assert_eq!(
+        (&file["refused"][0]["policy"], &file["refused"][0]["field"]),
+        (&json!("Odd"), &json!("PolicyType"))
+    );
+    let nonsense = read("{".to_owned()).await;
+    assert_eq!(nonsense["format"], Value::Null);
+    assert_eq!(nonsense["refused"].as_array().unwrap().len(), 1);
+    world.user("member", &[Role::Member]).await;
+    let member = world.browser("member").await;
+    assert_eq!(code(&member, query, json!({ "text": "{}" })).await, "FORBIDDEN");
+    let held = data(&owner, "{ policies { totalCount } }", json!({})).await;
+    assert_eq!(held["policies"]["totalCount"], 1, "reading wrote something");
+}
+
+#[tokio::test]
 async fn collections_and_rules_are_made_changed_and_deleted() {
     let world = World::new().await;
     let owner = world.browser("owner").await;

@@ -1,66 +1,39 @@
 //! Policies in files: read, whoever wrote them, and judged without a tenant.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use policy_engine::{
-    Baseline, Collection, PolicyDocument, Problem, Snapshot, SnapshotCollection, SnapshotPolicy,
-    import::{self, Format},
-    keeper::{self, ApprovalRuleDraft, Note},
-    lint, validate,
+    Problem, Snapshot, SnapshotCollection, SnapshotPolicy, import::Found, keeper::Note, lint, validate,
 };
 use serde_json::json;
 
 use crate::cli::{Globals, say};
 
-/// What files hold.
-#[derive(Debug, Default)]
-pub(super) struct Read {
-    pub(super) policies: Vec<PolicyDocument>,
-    pub(super) collections: BTreeMap<String, Collection>,
-    pub(super) baseline: Baseline,
-    pub(super) rules: Vec<ApprovalRuleDraft>,
-    /// What could not be carried over, field by field.
-    pub(super) notes: Vec<Note>,
-    /// Policies that are refused as they stand.
-    pub(super) refused: Vec<Note>,
-}
-
 /// Reads files; what is wrong with one names it.
-pub(super) fn read(files: &[PathBuf], known: &dyn Fn(&str) -> bool) -> anyhow::Result<Read> {
-    let mut read = Read::default();
+pub(super) fn read(files: &[PathBuf], known: &dyn Fn(&str) -> bool) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     for file in files {
         let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-        match import::detect(&text) {
-            Some(Format::Native) => {
-                let bundle = import::parse_native(&text).map_err(|problems| wrong(file, &problems))?;
-                read.policies.extend(bundle.policies);
-                read.collections.extend(bundle.collections);
-                if bundle.baseline != Baseline::default() {
-                    read.baseline = bundle.baseline;
-                }
-            }
-            Some(Format::Keeper) => {
-                let report = keeper::import_with(&text, known);
-                for imported in report.policies {
-                    read.notes.extend(imported.notes);
-                    read.policies.push(imported.document);
-                }
-                read.rules.extend(report.approval_rules);
-                read.refused.extend(report.refused);
-            }
-            None => bail!("{}: neither policies of ours nor of Keeper EPM", file.display()),
-        }
+        found.read(&text, known).map_err(|problems| wrong(file, &problems))?;
     }
-    Ok(read)
+    Ok(found)
 }
 
 fn wrong(file: &Path, problems: &[Problem]) -> anyhow::Error {
-    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let words: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            if problem.field.is_empty() {
+                problem.message.clone()
+            } else {
+                problem.to_string()
+            }
+        })
+        .collect();
     anyhow::anyhow!("{}: {}", file.display(), words.join("; "))
 }
 

@@ -1,28 +1,20 @@
 //! `policy import`: everything is judged first; only then is anything written.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use commands::{App, Caller};
 use model::tenant::Tenant;
-use policy_engine::{Collection, PolicyDocument, Problem, keeper::Note, validate};
+use policy_engine::{
+    import::{Found, Judged},
+    keeper::Note,
+};
 use serde_json::json;
 
 use super::{
     exchange::{policies, tenant_of},
-    files::{Read, read, shown},
+    files::{read, shown},
 };
 use crate::cli::{Globals, say, tenant::refused};
-
-/// What may be written, and what may not.
-#[derive(Debug, Default)]
-struct Judged {
-    policies: Vec<PolicyDocument>,
-    /// Those that the tenant has not yet.
-    collections: BTreeMap<String, Collection>,
-    baseline: bool,
-    notes: Vec<Note>,
-    refused: Vec<Note>,
-}
 
 pub(super) async fn import(
     globals: &Globals,
@@ -36,12 +28,9 @@ pub(super) async fn import(
     let here = projections::collections::lookup(&mut tx).await?;
     drop(tx);
     let found = read(files, &|name| here.contains_key(name))?;
-    let names = policies(&app, &caller)
-        .await?
-        .into_iter()
-        .map(|(_, d)| d.name)
-        .collect();
-    let mut judged = judge(&found, here, names);
+    let policies = policies(&app, &caller).await?;
+    let names: Vec<&str> = policies.iter().map(|(_, document)| document.name.as_str()).collect();
+    let mut judged = Judged::of(&found, here, &names);
     let goes_on = !dry_run && (judged.refused.is_empty() || partial);
     let imported = if goes_on {
         write(&app, &caller, &found, &mut judged).await?
@@ -63,64 +52,8 @@ pub(super) async fn import(
     })
 }
 
-fn note(policy: &str, problem: Problem) -> Note {
-    Note {
-        policy: policy.to_owned(),
-        field: problem.field,
-        message: problem.message,
-    }
-}
-
-fn judge(found: &Read, here: BTreeMap<String, Collection>, mut names: Vec<String>) -> Judged {
-    let mut judged = Judged {
-        notes: found.notes.clone(),
-        refused: found.refused.clone(),
-        ..Judged::default()
-    };
-    let mut known = here;
-    for (name, collection) in &found.collections {
-        let place = format!("collection {name}");
-        let problems = validate::collection(name, collection);
-        match known.get(name) {
-            Some(own) if own != collection => judged.notes.push(Note {
-                policy: place,
-                field: "members".to_owned(),
-                message: "the tenant has a collection of this name with other members; that one stays".to_owned(),
-            }),
-            Some(_) => {}
-            None if problems.is_empty() => {
-                judged.collections.insert(name.clone(), collection.clone());
-                known.insert(name.clone(), collection.clone());
-            }
-            None => judged
-                .refused
-                .extend(problems.into_iter().map(|problem| note(&place, problem))),
-        }
-    }
-    let problems = validate::baseline(&found.baseline);
-    judged.baseline = problems.is_empty() && found.baseline != policy_engine::Baseline::default();
-    judged
-        .refused
-        .extend(problems.into_iter().map(|problem| note("baseline", problem)));
-    for document in &found.policies {
-        let mut problems = validate::policy(document, &known);
-        let folded = document.name.to_lowercase();
-        if names.iter().any(|name| name.to_lowercase() == folded) {
-            problems.push(Problem::new("name", "NAME_TAKEN", "another policy has this name"));
-        }
-        if problems.is_empty() {
-            names.push(document.name.clone());
-            judged.policies.push(document.clone());
-        }
-        judged
-            .refused
-            .extend(problems.into_iter().map(|problem| note(&document.name, problem)));
-    }
-    judged
-}
-
 /// Writes what is good; how many policies that were.
-async fn write(app: &App, caller: &Caller, found: &Read, judged: &mut Judged) -> anyhow::Result<usize> {
+async fn write(app: &App, caller: &Caller, found: &Found, judged: &mut Judged) -> anyhow::Result<usize> {
     for (name, collection) in &judged.collections {
         let made = app
             .create_collection(caller, collection.kind, name.clone(), collection.members.clone())
@@ -149,7 +82,7 @@ async fn write(app: &App, caller: &Caller, found: &Read, judged: &mut Judged) ->
     Ok(imported)
 }
 
-fn report(found: &Read, judged: &Judged, imported: usize, dry_run: bool, goes_on: bool) {
+fn report(found: &Found, judged: &Judged, imported: usize, dry_run: bool, goes_on: bool) {
     for note in &judged.notes {
         say(format!("note     {}", shown(note)));
     }
