@@ -20,6 +20,7 @@ const RequestQueue = page(() => import("./pages/requests/queue"), "RequestQueue"
 const RequestPage = page(() => import("./pages/requests/request"), "RequestPage");
 const Policies = page(() => import("./pages/policies/list"), "Policies");
 const NewPolicy = page(() => import("./pages/policies/new"), "NewPolicy");
+const ImportPolicies = page(() => import("./pages/policies/import"), "ImportPolicies");
 const PolicyPage = page(() => import("./pages/policies/policy"), "PolicyPage");
 const Collections = page(() => import("./pages/collections/collections"), "Collections");
 const ApprovalRules = page(() => import("./pages/approval-rules/approval-rules"), "ApprovalRules");
@@ -89,6 +90,7 @@ function Pages() {
         <Route path="account" element={<Account />} />
         <Route element={<Only ability="administer" />}>
           <Route path="policies/new" element={<NewPolicy />} />
+          <Route path="policies/import" element={<ImportPolicies />} />
         </Route>
         <Route element={<Only ability="read-all" />}>
           <Route path="policies" element={<Policies />} />

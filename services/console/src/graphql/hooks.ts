@@ -85,7 +85,12 @@ export function useLive<Data>(
   }, [line]);
 }
 
+/** How one attempt ended. */
+export type Attempt<Data> = { data: Data; problem?: undefined } | { data?: undefined; problem: Problem };
+
 export interface Act<Data, Variables> {
+  /** As `run`, for whoever makes many attempts and has to know how each ended. */
+  attempt: (variables: Variables) => Promise<Attempt<Data>>;
   /** Resolves to the data, or to undefined where the server refused; the reason is then in `problem`. */
   run: (variables: Variables) => Promise<Data | undefined>;
   running: boolean;
@@ -106,8 +111,8 @@ export function useAct<Data, Variables extends AnyVariables>(
   const [problem, setProblem] = useState<Problem>();
   const toast = useToast();
   const unanswered = useRef<{ input: string; key: string } | undefined>(undefined);
-  const run = useCallback(
-    async (variables: Variables) => {
+  const attempt = useCallback(
+    async (variables: Variables): Promise<Attempt<Data>> => {
       const input = JSON.stringify(variables);
       const key = unanswered.current?.input === input ? unanswered.current.key : freshKey();
       unanswered.current = { input, key };
@@ -119,15 +124,16 @@ export function useAct<Data, Variables extends AnyVariables>(
         const found = problemOf(result.error);
         if (found.code !== "NETWORK") unanswered.current = undefined;
         setProblem(found);
-        return undefined;
+        return { problem: found };
       }
       unanswered.current = undefined;
       if (success) toast(success);
-      return result.data;
+      return { data: result.data as Data };
     },
     [execute, success, toast],
   );
-  return { run, running, problem, clear: useCallback(() => setProblem(undefined), []) };
+  const run = useCallback(async (variables: Variables) => (await attempt(variables)).data, [attempt]);
+  return { attempt, run, running, problem, clear: useCallback(() => setProblem(undefined), []) };
 }
 
 /** 128 random bits; `crypto.randomUUID` is missing outside secure contexts. */

@@ -37,16 +37,16 @@ export function problemOf(error: CombinedError): Problem {
         fields.push({
           field: trimField(String(problem.field ?? "")),
           code: String(problem.code ?? ""),
-          message: String(problem.message ?? ""),
+          message: asSentence(String(problem.message ?? "")),
         });
       }
     } else if (typeof extensions.field === "string") {
-      fields.push({ field: trimField(extensions.field), code: String(extensions.code ?? ""), message: each.message });
+      fields.push({ field: trimField(extensions.field), code: String(extensions.code ?? ""), message: asSentence(each.message) });
     }
   }
   const first = error.graphQLErrors[0];
   const code = typeof first?.extensions?.code === "string" ? first.extensions.code : "INTERNAL";
-  return { code, message: words[code] ?? first?.message ?? (words.INTERNAL as string), fields };
+  return { code, message: words[code] ?? asSentence(first?.message ?? (words.INTERNAL as string)), fields };
 }
 
 /** An answer that is no GraphQL: of a layer in front of it, or of a proxy. No answer at all is `NETWORK`. */
@@ -68,6 +68,13 @@ export function waitText(retryAfter: string | null): string {
   if (!retryAfter || !Number.isFinite(seconds)) return "Too many attempts. Wait a moment before the next one.";
   const minutes = Math.ceil(seconds / 60);
   return `Too many attempts. Try again in ${minutes <= 1 ? "a minute" : `${minutes} minutes`}.`;
+}
+
+/** The server's words begin small, so that programs can put them anywhere; a name such as `riskLevel` stays as it is. */
+export function asSentence(message: string): string {
+  const first = message.split(/[\s:,]/, 1)[0] ?? "";
+  if (!/^[a-z]+$/.test(first)) return message;
+  return message.charAt(0).toUpperCase() + message.slice(1);
 }
 
 /** Inputs are named from inside: `input.document.times[0].to` is shown at `times[0].to`. */

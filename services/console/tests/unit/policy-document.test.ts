@@ -77,7 +77,7 @@ describe("the difference of two revisions", () => {
 
 describe("an attempt to try", () => {
   it("has the case format of policy tests", () => {
-    const attempt = { user: "CORP\\a", groups: "x, y,", machine: "m", os: "linux", path: "/bin/a", publisher: "", commandLine: "", file: "/etc/b", online: false };
+    const attempt = { user: "CORP\\a", groups: "x, y,", machine: "m", os: "linux", path: "/bin/a", publisher: "", commandLine: "", file: "/etc/b", variables: "{downloads}=C:\\D\nnonsense", moment: "", online: false };
     expect(actionOf("file_access", attempt, "2026-01-01T00:00:00+01:00")).toEqual({
       type: "file_access",
       user: { name: "CORP\\a", groups: ["x", "y"] },
@@ -85,7 +85,7 @@ describe("an attempt to try", () => {
       application: { path: "/bin/a" },
       file: "/etc/b",
       at: "2026-01-01T00:00:00+01:00",
-      variables: {},
+      variables: { downloads: "C:\\D" },
       online: false,
     });
   });

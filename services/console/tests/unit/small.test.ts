@@ -28,8 +28,8 @@ describe("refusals of the server", () => {
 
   it("list every wrong field of one input", () => {
     const { fields } = refused({ code: "INVALID", problems: [{ field: "document.users", code: "EMPTY", message: "a" }, { field: "document.times[1].from", code: "RANGE", message: "b" }] });
-    expect(messageFor(fields, "users")).toBe("a");
-    expect(messageFor(fields, "times")).toBe("b");
+    expect(messageFor(fields, "users")).toBe("A");
+    expect(messageFor(fields, "times")).toBe("B");
     expect(messageFor(fields, "time")).toBeUndefined();
   });
 

@@ -146,6 +146,19 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       return { problems, warnings: args.document.status === "enforce" ? [{ code: "NEVER_MONITORED", level: "WARNING", message: "It was never monitored before it is enforced.", field: "status", other: null }] : [], normalised: null };
     },
     policyImpact: { days: 7, actions: 1204, newlyDenied: 2, newlyRequired: 31, newlyAllowed: 0, unchanged: 1171, examples: [{ actionType: "PRIVILEGE_ELEVATION", summary: "C:\\Tools\\setup.exe", userName: "CORP\\member5", machineName: "LAPTOP-17", occurrences: 12, before: "PASS_THROUGH", after: "REQUIRED" }] },
+    policyFile: ({ text }: { text: string }) => {
+      const policies = JSON.parse(text) as Thing[];
+      const good = policies.filter((policy) => policy.status !== undefined);
+      return {
+        format: "NATIVE",
+        policies: good,
+        collections: good.length > 0 ? [{ name: "testers", kind: "USERS", members: ["group:Testers"] }] : [],
+        refused: policies.filter((policy) => policy.status === undefined).map(({ name }) => ({ policy: name, field: "status", message: "missing field" })),
+        notes: good.map(({ name }) => ({ policy: name, field: "Controls", message: "AUDIT is no control here" })),
+        approvalRules: [],
+        hasBaseline: false,
+      };
+    },
     collections: (args: Args & { kind?: string }) => connection(world.collections.filter((collection) => (!args.kind || collection.kind === args.kind) && found({ name: collection.name, members: collection.members }, args.search)), args),
     requests: (args: Args) =>
       connection(
@@ -200,6 +213,11 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       const policy = { ...(world.policies[0] as Thing), id: `pol_new${world.policies.length}`, name: document.name, document, status: String(document.status).toUpperCase(), revision: 1, stagedRevision: null };
       world.policies.push(policy);
       return { policy: policyView(policy), position: ++world.position };
+    },
+    createCollection: (args: Args) => {
+      const collection = { ...(world.collections[0] as Thing), ...args.input, id: `col_new${world.collections.length}` };
+      world.collections.push(collection);
+      return { collection, position: ++world.position };
     },
     setPolicyStatus: (args: Args) => {
       const input = args.input as Thing;

@@ -1,6 +1,6 @@
 import { Button, Checkbox, Textarea } from "@mantine/core";
 import { useState } from "react";
-import { useNavigate } from "react-router";
+import { Link, useNavigate } from "react-router";
 import { graphql } from "../../gql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { Card } from "../../parts/page";
@@ -9,6 +9,7 @@ import { DiffView } from "./diff-view";
 import { PolicyEditor, useDraft, useReport } from "./editor";
 import { Impact } from "./impact";
 import type { PolicyView } from "./policy";
+import { TryAction } from "./try-action";
 
 const ReviseAct = graphql(`
   mutation RevisePolicy($input: RevisePolicyInput!) {
@@ -45,8 +46,14 @@ export function EditPolicy({ policy }: { policy: PolicyView }) {
       first.length > 0 ? await stage.run({ input: { ...common, deploymentGroupIds: first } }) : await revise.run({ input: common });
     if (data) navigate(`/policies/${policy.id}`);
   };
+  const staged = policy.stagedRevision;
   return (
     <div className="stack">
+      {staged && (
+        <Note tone="warn" title={`Revision ${staged.number} is staged`}>
+          While it waits, nothing else can be saved. <Link to={`/policies/${policy.id}/revisions`}>Promote or withdraw it</Link> first.
+        </Note>
+      )}
       <PolicyEditor
         draft={draft}
         problems={problems}
@@ -55,7 +62,7 @@ export function EditPolicy({ policy }: { policy: PolicyView }) {
         aside={
           <Card title="Save as a new revision">
             <div className="stack">
-              <Textarea label="Comment" description="For the audit trail" rows={2} value={comment} onChange={(event) => setComment(event.currentTarget.value)} />
+              <Textarea label="Comment" description="Why; it stands with the revision and in the audit trail" rows={2} value={comment} onChange={(event) => setComment(event.currentTarget.value)} />
               {groups.data && groups.data.deploymentGroups.length > 1 && (
                 <Checkbox.Group
                   label="Some groups first"
@@ -77,7 +84,7 @@ export function EditPolicy({ policy }: { policy: PolicyView }) {
               ) : (
                 <ProblemNote problem={refused?.fields.length ? undefined : refused} />
               )}
-              <Button loading={revise.running || stage.running} disabled={!changed || draft.unreadable !== undefined} onClick={() => void save()}>
+              <Button loading={revise.running || stage.running} disabled={!changed || draft.unreadable !== undefined || staged != null} onClick={() => void save()}>
                 {first.length > 0 ? "Stage revision" : "Save revision"}
               </Button>
             </div>
@@ -92,6 +99,7 @@ export function EditPolicy({ policy }: { policy: PolicyView }) {
           <Impact document={draft.raw} policyId={policy.id} />
         </div>
       )}
+      {changed && !draft.unreadable && policy.type !== "LEAST_PRIVILEGE" && <TryAction policy={policy} draft={draft.raw} />}
     </div>
   );
 }

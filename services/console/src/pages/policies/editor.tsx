@@ -3,7 +3,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { graphql } from "../../gql";
 import type { PolicyReportQuery } from "../../gql/graphql";
 import { useLook } from "../../graphql/hooks";
-import { type FieldProblem, trimField } from "../../graphql/problem";
+import { asSentence, type FieldProblem, trimField } from "../../graphql/problem";
 import { Card } from "../../parts/page";
 import { Note } from "../../parts/states";
 import { parseJson, writeJson } from "./document";
@@ -64,7 +64,7 @@ export function useReport(raw: Record<string, unknown>, policyId: string | null)
   const { data } = useLook(ReportLook, { document: settled, policyId });
   const report = data?.validatePolicy;
   return {
-    problems: (report?.problems ?? []).map((problem) => ({ ...problem, field: trimField(problem.field) })),
+    problems: (report?.problems ?? []).map((problem) => ({ ...problem, field: trimField(problem.field), message: asSentence(problem.message) })),
     warnings: report?.warnings ?? [],
   };
 }

@@ -1,6 +1,7 @@
 import { Link } from "react-router";
 import { graphql } from "../../gql";
 import type { ExplanationPartsFragment } from "../../gql/graphql";
+import { asSentence } from "../../graphql/problem";
 import { Facts } from "../../parts/page";
 import { Note } from "../../parts/states";
 import { OutcomeTag, PolicyTag, spell, Tag } from "../../parts/tags";
@@ -58,18 +59,31 @@ export function Explanation({ explanation }: { explanation: ExplanationPartsFrag
         ]}
       />
       {explanation.considered.length > 0 && (
-        <ul className="plain-list stack stack--tight">
+        <ul className="plain-list considered" aria-label="Policies that were asked">
           {explanation.considered.map(({ policy, matched, failedField, note }) => (
-            <li key={policy.id} className="row">
-              <Tag tone={matched ? "info" : "neutral"}>{matched ? "Matched" : "Not matched"}</Tag>
-              {policy.policy ? <Link to={`/policies/${policy.id}`}>{policy.name}</Link> : <span>{policy.name}</span>}
-              <PolicyTag status={policy.status} />
-              {failedField && (
-                <span className="soft small">
-                  by <span className="mono">{failedField}</span>
+            <li key={policy.id} className="considered__item">
+              <div className="row row--between">
+                {policy.policy ? (
+                  <Link className="strong" to={`/policies/${policy.id}`}>
+                    {policy.name}
+                  </Link>
+                ) : (
+                  <span className="strong">{policy.name}</span>
+                )}
+                <span className="row">
+                  <PolicyTag status={policy.status} />
+                  <Tag tone={matched ? "good" : "neutral"}>{matched ? "Matched" : "Not matched"}</Tag>
                 </span>
-              )}
-              {note && <span className="soft small">{note}</span>}
+              </div>
+              <div className="soft small">
+                Revision {policy.revision}
+                {failedField && (
+                  <>
+                    ; did not fit by <span className="mono">{failedField}</span>
+                  </>
+                )}
+                {note && <>. {asSentence(note)}</>}
+              </div>
             </li>
           ))}
         </ul>

@@ -1,4 +1,5 @@
 import { Button, Checkbox, MultiSelect, NativeSelect, NumberInput, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
+import { useId } from "react";
 import { type FieldProblem, messageFor } from "../../graphql/problem";
 import { spell } from "../../parts/tags";
 import { days, kinds, lists, type PolicyDocument, readDocument, withField } from "./document";
@@ -134,8 +135,8 @@ export function PolicyForm({
               ))}
             </div>
           </Checkbox.Group>
-          <Ranges label="Hours" hint="08:00" value={document.times} error={error("times")} onChange={(value) => set("times", value)} />
-          <Ranges label="Dates" hint="2026-01-31" value={document.dates} error={error("dates")} onChange={(value) => set("dates", value)} />
+          <Ranges label="Hours" hint="08:00" value={document.times} error={(index) => error(`times[${index}]`)} onChange={(value) => set("times", value)} />
+          <Ranges label="Dates" hint="2026-01-31" value={document.dates} error={(index) => error(`dates[${index}]`)} onChange={(value) => set("dates", value)} />
         </fieldset>
       )}
       {!rights && (
@@ -179,7 +180,16 @@ interface Range {
   to: string;
 }
 
-function Ranges({ label, hint, value, error, onChange }: { label: string; hint: string; value: Range[]; error: string | undefined; onChange: (value: Range[]) => void }) {
+interface RangesProps {
+  label: string;
+  hint: string;
+  value: Range[];
+  error: (index: number) => string | undefined;
+  onChange: (value: Range[]) => void;
+}
+
+function Ranges({ label, hint, value, error, onChange }: RangesProps) {
+  const id = useId();
   const change = (index: number, part: Partial<Range>) => onChange(value.map((range, each) => (each === index ? { ...range, ...part } : range)));
   return (
     <div className="stack stack--tight" role="group" aria-label={label}>
@@ -189,17 +199,37 @@ function Ranges({ label, hint, value, error, onChange }: { label: string; hint: 
           Add {label.toLowerCase()}
         </Button>
       </div>
-      {value.map((range, index) => (
-        <div className="row" key={index}>
-          <TextInput className="grow" aria-label={`${label} ${index + 1}, from`} placeholder={hint} value={range.from} onChange={(event) => change(index, { from: event.currentTarget.value })} />
-          <span className="soft">to</span>
-          <TextInput className="grow" aria-label={`${label} ${index + 1}, to`} placeholder={hint} value={range.to} onChange={(event) => change(index, { to: event.currentTarget.value })} />
-          <Button size="compact-sm" variant="default" aria-label={`Remove ${label.toLowerCase()} ${index + 1}`} onClick={() => onChange(value.filter((_, each) => each !== index))}>
-            Remove
-          </Button>
-        </div>
-      ))}
-      {error && <span className="error-text">{error}</span>}
+      {value.map((range, index) => {
+        const wrong = error(index);
+        const end = (part: keyof Range) => (
+          <TextInput
+            className="range__end"
+            aria-label={`${label} ${index + 1}, ${part}`}
+            aria-describedby={wrong ? `${id}-${index}` : undefined}
+            placeholder={hint}
+            error={wrong !== undefined}
+            value={range[part]}
+            onChange={(event) => change(index, { [part]: event.currentTarget.value })}
+          />
+        );
+        return (
+          <div className="stack stack--tight" key={index}>
+            <div className="row">
+              {end("from")}
+              <span className="soft">to</span>
+              {end("to")}
+              <Button size="compact-sm" variant="default" aria-label={`Remove ${label.toLowerCase()} ${index + 1}`} onClick={() => onChange(value.filter((_, each) => each !== index))}>
+                Remove
+              </Button>
+            </div>
+            {wrong && (
+              <span className="error-text" id={`${id}-${index}`}>
+                {wrong}
+              </span>
+            )}
+          </div>
+        );
+      })}
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { Button, NativeSelect } from "@mantine/core";
 import { useEffect, useMemo } from "react";
 import { Link } from "react-router";
 import { graphql } from "../../gql";
-import type { PolicyFilter, PolicySort, PolicyStatus, PolicyType } from "../../gql/graphql";
+import type { Control, PolicyFilter, PolicySort, PolicyStatus, PolicyType } from "../../gql/graphql";
 import { useLook } from "../../graphql/hooks";
 import { useFilters } from "../../parts/filters";
 import { Card, Page } from "../../parts/page";
@@ -27,7 +27,7 @@ const PoliciesLook = graphql(`
   }
 `);
 
-const names = ["type", "status", "sort", "q"] as const;
+const names = ["type", "status", "demands", "sort", "q"] as const;
 
 export function Policies() {
   const viewer = useViewer();
@@ -39,15 +39,21 @@ export function Policies() {
     () => ({
       ...(values.type ? { types: [values.type as PolicyType] } : {}),
       ...(values.status ? { statuses: [values.status as PolicyStatus] } : {}),
+      ...(values.demands ? { controls: [values.demands as Control] } : {}),
     }),
     [values],
   );
   const sort = (values.sort as PolicySort) || "NAME";
   const look = useLook(PoliciesLook, { filter, sort, search: values.q || null, after: cursor.after }, { names: ["Policy"] });
   const create = can(viewer, "administer") && (
-    <Button component={Link} to="/policies/new">
-      New policy
-    </Button>
+    <>
+      <Button component={Link} variant="default" to="/policies/import">
+        Import…
+      </Button>
+      <Button component={Link} to="/policies/new">
+        New policy
+      </Button>
+    </>
   );
   return (
     <Page title="Policies" about="What agents allow, refuse, or ask for before an action goes ahead." actions={create}>
@@ -75,6 +81,15 @@ export function Policies() {
           ]}
         />
         <NativeSelect
+          label="Demands"
+          value={values.demands}
+          onChange={(event) => set("demands", event.currentTarget.value)}
+          data={[
+            { value: "", label: "Any" },
+            ...(["APPROVAL", "MFA", "JUSTIFICATION", "ALLOW", "DENY"] as const).map((value) => ({ value, label: spell(value) })),
+          ]}
+        />
+        <NativeSelect
           label="Order"
           value={sort}
           onChange={(event) => set("sort", event.currentTarget.value === "NAME" ? "" : event.currentTarget.value)}
@@ -88,7 +103,7 @@ export function Policies() {
               any ? (
                 <Empty title="No policy fits these filters" action={<Button variant="default" onClick={clear}>Clear filters</Button>} />
               ) : (
-                <Empty title="There are no policies yet" action={create}>
+                <Empty title="There are no policies yet" action={<div className="row">{create}</div>}>
                   Without one, agents leave every action to the operating system. Start with a policy that only monitors.
                 </Empty>
               )

@@ -1,9 +1,10 @@
-import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { Button, NativeSelect, Textarea, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { graphql } from "../../gql";
 import type { PolicyStatus } from "../../gql/graphql";
 import { useAct } from "../../graphql/hooks";
+import { messageFor } from "../../graphql/problem";
 import { Confirm } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Note, ProblemNote } from "../../parts/states";
@@ -38,10 +39,12 @@ export function PolicyActions({ policy }: { policy: PolicyView }) {
   const navigate = useNavigate();
   const [asking, setAsking] = useState<"status" | "copy" | "delete">();
   const [status, setStatus] = useState<PolicyStatus>(policy.status);
+  const [comment, setComment] = useState("");
   const [name, setName] = useState(`${policy.name} (copy)`);
   const setPolicyStatus = useAct(SetStatusAct, "The status is changed");
   const remove = useAct(DeleteAct, "The policy is deleted");
   const duplicate = useAct(DuplicateAct, "The copy is made; it is off");
+  const nameWrong = messageFor(duplicate.problem?.fields ?? [], "name");
   const close = () => setAsking(undefined);
   const choices: PolicyStatus[] = policy.type === "LEAST_PRIVILEGE" ? ["OFF", "ENFORCE"] : ["OFF", "MONITOR", "MONITOR_AND_NOTIFY", "ENFORCE"];
   return (
@@ -65,7 +68,7 @@ export function PolicyActions({ policy }: { policy: PolicyView }) {
           className="stack"
           onSubmit={(event) => {
             event.preventDefault();
-            void setPolicyStatus.run({ input: { policyId: policy.id, status } }).then((done) => done && close());
+            void setPolicyStatus.run({ input: { policyId: policy.id, status, comment: comment.trim() || null } }).then((done) => done && close());
           }}
         >
           <NativeSelect
@@ -78,6 +81,7 @@ export function PolicyActions({ policy }: { policy: PolicyView }) {
           {status === "ENFORCE" && policy.status === "OFF" && policy.type !== "LEAST_PRIVILEGE" && (
             <Note tone="warn">It has not been monitored. Monitoring first shows whom it would stop.</Note>
           )}
+          <Textarea label="Comment" rows={2} value={comment} onChange={(event) => setComment(event.currentTarget.value)} />
           <ProblemNote problem={setPolicyStatus.problem} />
           <div className="row row--end">
             <Button variant="default" onClick={close}>
@@ -99,9 +103,22 @@ export function PolicyActions({ policy }: { policy: PolicyView }) {
               .then((data) => data && navigate(`/policies/${data.duplicatePolicy.policy.id}`));
           }}
         >
-          <TextInput label="Name of the copy" required value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <ProblemNote problem={duplicate.problem} />
+          <TextInput
+            label="Name of the copy"
+            required
+            maxLength={200}
+            value={name}
+            error={nameWrong}
+            onChange={(event) => {
+              duplicate.clear();
+              setName(event.currentTarget.value);
+            }}
+          />
+          <ProblemNote problem={nameWrong ? undefined : duplicate.problem} />
           <div className="row row--end">
+            <Button variant="default" onClick={close}>
+              Cancel
+            </Button>
             <Button type="submit" loading={duplicate.running}>
               Duplicate
             </Button>

@@ -39,7 +39,7 @@ export function NewPolicy() {
         aside={
           <Card title="Save">
             <div className="stack">
-              <Textarea label="Comment" description="For the audit trail" rows={2} value={comment} onChange={(event) => setComment(event.currentTarget.value)} />
+              <Textarea label="Comment" description="Why; it stands with the revision and in the audit trail" rows={2} value={comment} onChange={(event) => setComment(event.currentTarget.value)} />
               <ProblemNote problem={create.problem?.fields.length ? undefined : create.problem} />
               <Button
                 loading={create.running}

@@ -9,6 +9,7 @@ import { Empty, Ready, type Tone } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
 import { ActorName, spell, Tag } from "../../parts/tags";
 import { When } from "../../parts/time";
+import { Visible } from "../../parts/visible";
 import { can, useViewer } from "../../shell/viewer";
 import { DiffView } from "./diff-view";
 import type { PolicyView } from "./policy";
@@ -55,7 +56,7 @@ export function Revisions({ policy }: { policy: PolicyView }) {
             <div className="stack">
               <RevisionTable policy={policy} revisions={data.policy.revisions.nodes} />
               <div className="card__foot">
-                <Compare revisions={data.policy.revisions.nodes} />
+                <Compare key={data.policy.revisions.nodes[0]?.number} revisions={data.policy.revisions.nodes} />
               </div>
               {(cursor.depth > 0 || data.policy.revisions.pageInfo.hasNextPage) && (
                 <div className="card__foot">
@@ -102,7 +103,7 @@ function RevisionTable({ policy, revisions }: { policy: PolicyView; revisions: R
               </span>
             ),
           },
-          { label: "Comment", cell: (row) => row.comment ?? <span className="soft">None</span> },
+          { label: "Why", wide: true, cell: (row) => (row.comment ? <Visible prose text={row.comment} /> : <span className="soft">No reason given</span>) },
           { label: "By", cell: (row) => <ActorName actor={row.author} /> },
           { label: "When", cell: (row) => <When at={row.at} /> },
           {
