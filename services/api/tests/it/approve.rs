@@ -1,8 +1,12 @@
 //! The page behind the link of a mail.
 
 use axum::http::{Method, header};
-use formats::RequestId;
-use model::{Role, request::Status};
+use formats::{RequestId, UserId};
+use model::{
+    Role,
+    approval_rule::RuleDefinition,
+    request::{Approver, Status, Windows},
+};
 
 use crate::world::{Agent, PASSWORD, Reply, World, request};
 
@@ -13,10 +17,14 @@ struct Scene<'a> {
     request: RequestId,
 }
 
-/// A request that waits for ann, and the link of her mail.
+/// A request that waits for ann, an administrator, and the link of her mail.
 async fn scene<'a>(world: &'a World, agent: &Agent<'_>) -> Scene<'a> {
     let ann = world.user("ann", &[Role::Admin]).await;
     world.totp(ann).await;
+    scene_for(world, agent, ann).await
+}
+
+async fn scene_for<'a>(world: &'a World, agent: &Agent<'_>, ann: UserId) -> Scene<'a> {
     let filed = agent.submit("/opt/tool <b>\u{202e}x").await.expect(201).json();
     let request: RequestId = filed["requestId"].as_str().unwrap().parse().unwrap();
     let link = world.app.link_for(world.tenant, request, ann).await.unwrap();
@@ -232,6 +240,38 @@ async fn somebody_elses_session_does_not_decide_with_the_link() {
     ];
     scene.send(&owner.cookie, &fields).await.expect(401);
     assert_eq!(scene.status().await, Status::Pending);
+}
+
+#[tokio::test]
+async fn who_lost_the_role_finds_that_it_is_not_theirs_although_a_rule_names_them() {
+    let world = world().await;
+    let ann = world.user("ann", &[Role::Approver]).await;
+    let rule = RuleDefinition {
+        name: "Ann decides".to_owned(),
+        types: Vec::new(),
+        collections: Vec::new(),
+        risk_from: 0,
+        risk_to: 100,
+        primary: vec![Approver::User(ann)],
+        secondary: Vec::new(),
+        quorum: 1,
+        windows: Windows::default(),
+        self_approval: false,
+    };
+    world.app.create_approval_rule(&world.system(), rule).await.unwrap();
+    world.settle(world.tenant).await;
+    let agent = world.agent("lab").await;
+    let scene = scene_for(&world, &agent, ann).await;
+    let page = scene.visit("").await.expect(200).text();
+    assert!(page.contains("waits for your decision"), "{page}");
+    world
+        .app
+        .assign_roles(&world.system(), ann, vec![Role::Member])
+        .await
+        .unwrap();
+    world.settle(world.tenant).await;
+    let page = scene.visit("").await.expect(200).text();
+    assert!(page.contains("not yours to decide") && !page.contains("/opt/tool") && !page.contains("<form"));
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use commands::{Caller, Outcome, Refusal, auth::SignIn};
 use super::{
     enter,
     form::{Button, Fields, Sent, narrowing, on_page},
-    page::{Gone, Page},
+    gone::Gone,
+    page::Page,
     view::Visit,
 };
 use crate::{

@@ -6,6 +6,7 @@
 
 mod decide;
 mod form;
+mod gone;
 mod page;
 mod passkey;
 mod view;
@@ -17,10 +18,7 @@ use axum::{
 };
 use commands::{Origin, Refusal};
 
-use self::{
-    page::{Gone, Page},
-    view::Visit,
-};
+use self::{gone::Gone, page::Page, view::Visit};
 use crate::{
     ApiState, Problem,
     extract::{From, Params},

@@ -1,10 +1,7 @@
 //! What the page shows.
 
 use askama::Template;
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{http::StatusCode, response::Response};
 use commands::{
     Outcome, Refusal,
     visible::{Piece, pieces},
@@ -29,8 +26,27 @@ pub(super) struct Line {
 
 impl Line {
     fn pieces(&self) -> Vec<Piece<'_>> {
-        pieces(&self.text)
+        if self.code {
+            pieces(&self.text)
+        } else {
+            prose(&self.text)
+        }
     }
+}
+
+/// Somebody's own words: their lines stay lines, everything else that is not seen is shown by number.
+fn prose(text: &str) -> Vec<Piece<'_>> {
+    let mut all = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        if n > 0 {
+            all.push(Piece {
+                text: "\n".into(),
+                escaped: false,
+            });
+        }
+        all.extend(pieces(line));
+    }
+    all
 }
 
 /// What somebody said about the request.
@@ -43,7 +59,7 @@ pub(super) struct Said {
 
 impl Said {
     fn pieces(&self) -> Vec<Piece<'_>> {
-        pieces(&self.comment)
+        prose(&self.comment)
     }
 }
 
@@ -250,6 +266,7 @@ fn lines(found: &Found) -> Vec<Line> {
             false,
         );
     }
+    put("Taken back because", row.cancel_reason.clone(), false);
     for (name, revision) in &found.policies {
         put("Policy", Some(format!("{name} (revision {revision})")), false);
     }
@@ -319,56 +336,6 @@ fn moment(at: Timestamp) -> String {
     format!("{day} {} UTC", time.get(..5).unwrap_or(time))
 }
 
-/// The page where there is nothing to show.
-#[derive(Template)]
-#[template(path = "approve_gone.html")]
-pub(super) struct Gone {
-    title: &'static str,
-    text: String,
-    status: StatusCode,
-    retry_after: Option<u32>,
-}
-
-impl Gone {
-    /// The page for this problem.
-    pub(super) fn of(problem: &Problem) -> Self {
-        let (title, text) = match problem.status() {
-            StatusCode::NOT_FOUND => (
-                "This link leads nowhere",
-                "It is not complete, or what it was about does not exist any more. Open it from the mail again.",
-            ),
-            StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a minute, then load this page again."),
-            status if status.is_server_error() => (
-                "This does not work right now",
-                "Nothing was decided. Load this page again in a moment.",
-            ),
-            _ => (
-                "This form was not accepted",
-                "Nothing was decided. Open the link from the mail again.",
-            ),
-        };
-        let retry_after = problem.refusal().retry_after;
-        Self {
-            title,
-            text: text.to_owned(),
-            status: problem.status(),
-            retry_after,
-        }
-    }
-}
-
-impl IntoResponse for Gone {
-    fn into_response(self) -> Response {
-        let mut response = html(self.status, &self, Policy::Form);
-        if let Some(seconds) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(axum::http::header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -379,15 +346,6 @@ mod tests {
             moment(Timestamp::from_millis(1_790_000_000_000)),
             "2026-09-21 14:13 UTC"
         );
-    }
-
-    #[test]
-    fn a_link_that_is_not_good_has_a_page_that_says_so() {
-        let page = Gone::of(&Problem::not_found("link"));
-        assert_eq!(page.status, StatusCode::NOT_FOUND);
-        let text = page.render().unwrap();
-        assert!(text.contains("This link leads nowhere") && text.contains("<h1>"));
-        assert!(!text.contains("<script") && !text.contains("style="));
     }
 
     fn page() -> Page {
@@ -429,6 +387,21 @@ mod tests {
         );
         assert!(!text.contains('\u{202e}') && !text.contains('\0') && !text.contains("<b>"));
         assert!(text.contains("U+202E") && text.contains("U+0000"));
+    }
+
+    #[test]
+    fn the_lines_of_a_reason_stay_lines_and_those_of_a_program_do_not() {
+        let shown = |code| {
+            let line = Line {
+                label: "x",
+                text: "a\r\nb\u{202e}\rc".to_owned(),
+                code,
+            };
+            let parts: Vec<String> = line.pieces().into_iter().map(|piece| piece.text.into_owned()).collect();
+            parts.concat()
+        };
+        assert_eq!(shown(false), "a\nbU+202E\\rc");
+        assert_eq!(shown(true), "a\\r\\nbU+202E\\rc");
     }
 
     #[test]

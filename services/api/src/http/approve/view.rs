@@ -1,7 +1,7 @@
 //! A visit, and what is looked up for it.
 
 use commands::{
-    Caller, Origin, Outcome,
+    Act, Caller, Origin, Outcome,
     auth::{LinkVisit, Session},
 };
 use formats::{Timestamp, hash::to_hex, mac::hmac_sha256};
@@ -106,7 +106,7 @@ pub(super) async fn find(state: &ApiState, visit: &Visit) -> Outcome<Option<Foun
         let system = Caller::system(link.tenant, visit.origin.correlation);
         let eligible = state.app.eligible_approvers(&system, link.request).await?;
         let already = row.decisions.iter().any(|decision| decision.approver == link.approver);
-        if eligible.contains(&link.approver) && !already {
+        if eligible.contains(&link.approver) && !already && decides(state, visit).await? {
             Standing::Open
         } else {
             Standing::NotYours
@@ -124,6 +124,20 @@ pub(super) async fn find(state: &ApiState, visit: &Visit) -> Outcome<Option<Foun
         policies: names,
         deciders,
     }))
+}
+
+/// Whether the approver still has a role that decides: a rule may go on naming somebody who lost it.
+async fn decides(state: &ApiState, visit: &Visit) -> Outcome<bool> {
+    let link = &visit.link;
+    match state
+        .app
+        .acting_as(link.tenant, link.approver, visit.origin.clone())
+        .await
+    {
+        Ok(approver) => Ok(approver.may(Act::Decide)),
+        Err(refusal) if refusal.code == "UNAUTHENTICATED" => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Valid strictly before the deadline.
