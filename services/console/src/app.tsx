@@ -33,6 +33,7 @@ const Groups = page(() => import("./pages/endpoints/groups"), "Groups");
 const Audit = page(() => import("./pages/audit/audit"), "Audit");
 const SettingsPage = page(() => import("./pages/settings/settings"), "SettingsPage");
 const IdentityProviders = page(() => import("./pages/settings/identity-providers"), "IdentityProviders");
+const Provisioning = page(() => import("./pages/settings/provisioning"), "Provisioning");
 const Account = page(() => import("./pages/account/account"), "Account");
 
 export function App() {
@@ -106,6 +107,7 @@ function Pages() {
           <Route path="audit" element={<Audit />} />
           <Route path="settings" element={<SettingsPage />} />
           <Route path="settings/identity-providers" element={<IdentityProviders />} />
+          <Route path="settings/provisioning" element={<Provisioning />} />
         </Route>
         <Route
           path="*"

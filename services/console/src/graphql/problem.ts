@@ -12,6 +12,8 @@ export interface Problem {
   code: string;
   message: string;
   fields: FieldProblem[];
+  /** What will do as a proof of who one is, with `STEP_UP_NEEDED`: `totp`, `passkey`. */
+  methods?: string[];
 }
 
 /** Codes whose own message is for programs; people get these words. */
@@ -45,8 +47,9 @@ export function problemOf(error: CombinedError): Problem {
     }
   }
   const first = error.graphQLErrors[0];
+  const methods = first?.extensions?.methods;
   const code = typeof first?.extensions?.code === "string" ? first.extensions.code : "INTERNAL";
-  return { code, message: words[code] ?? asSentence(first?.message ?? (words.INTERNAL as string)), fields };
+  return { code, message: words[code] ?? asSentence(first?.message ?? (words.INTERNAL as string)), fields, ...(Array.isArray(methods) ? { methods: methods.map(String) } : {}) };
 }
 
 /** An answer that is no GraphQL: of a layer in front of it, or of a proxy. No answer at all is `NETWORK`. */

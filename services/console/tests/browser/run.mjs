@@ -1,12 +1,16 @@
 /**
  * Drives a running server with a real browser: `PORTCULLIS_URL` is its address, `PORTCULLIS_READY` the file that
- * `portcullis dev --ready-file` wrote. Screenshots go to a fresh directory whose name is printed at the end.
+ * `portcullis dev --ready-file` wrote, `PORTCULLIS_AGENT` the agent that files requests. Screenshots go to a fresh directory
+ * whose name is printed at the end.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { approvalPage } from "./approval.mjs";
 import { axe, launch, open, settled, signIn, sticksOut } from "./browser.mjs";
+import { passkeys } from "./passkeys.mjs";
+import { policyImport } from "./policy-import.mjs";
 
 const readyFile = process.env.PORTCULLIS_READY;
 if (!readyFile) {
@@ -25,12 +29,14 @@ const pages = [
   ["requests", "/requests?status=all"],
   ["policies", "/policies"],
   ["policy-new", "/policies/new"],
+  ["policy-import", "/policies/import"],
   ["collections", "/collections"],
   ["approval-rules", "/approval-rules"],
   ["users", "/people"],
   ["teams", "/people/teams"],
   ["service-accounts", "/people/service-accounts"],
   ["identity-providers", "/settings/identity-providers"],
+  ["provisioning", "/settings/provisioning"],
   ["endpoints", "/endpoints"],
   ["groups", "/endpoints/groups"],
   ["audit", "/audit"],
@@ -232,6 +238,11 @@ try {
       });
     });
   }
+  // Last, since they move the server's clock.
+  const stage = { browser, ready, url, tenant, neighbour, admin, step, as, shots };
+  await policyImport(stage);
+  await passkeys(stage);
+  await approvalPage(stage);
 } finally {
   await browser.close();
 }

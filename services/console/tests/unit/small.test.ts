@@ -107,7 +107,7 @@ describe("small rules", () => {
   it("sends only the settings that differ", () => {
     const before: SettingsDraft = {
       windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: 1 }, minimumJustification: 1, requireDenialComment: false,
-      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, publishCheckpoints: false,
+      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, requireSecondFactorToDecide: false, publishCheckpoints: false,
       defaultApprovers: { userIds: [], teamIds: [] }, baselines: [],
     };
     expect(changesOf(before, { ...before })).toEqual({});

@@ -19,6 +19,7 @@ export interface World {
   events: Thing[];
   serviceAccounts: Thing[];
   identityProviders: Thing[];
+  scimTokens: Thing[];
   settings: Thing;
   viewerId: string;
   position: number;
@@ -39,6 +40,7 @@ export function makeWorld(now = Date.now()): World {
     teams: [],
     accounts: [],
     totpEnrolled: number % 2 === 1,
+    passkeyEnrolled: number === 2,
     managed: false,
     createdAt: at(-90_000),
     lastSignInAt: at(-number * 37),
@@ -54,7 +56,7 @@ export function makeWorld(now = Date.now()): World {
   ];
   const actor = (number: number) => ({ kind: "USER", id: users[number - 1]?.id, name: users[number - 1]?.name });
   const system = { kind: "SYSTEM", id: null, name: null };
-  const team: Thing = { __typename: "Team", id: id("tem", 1), name: "Security", description: "Looks at everything risky", members: [users[0], users[1]], managed: false, createdAt: at(-80_000) };
+  const team: Thing = { __typename: "Team", id: id("tem", 1), name: "Security", description: "Looks at everything risky", members: [users[0], users[1]], managed: false, roles: [], createdAt: at(-80_000) };
   const group = (number: number, name: string, description: string): Thing => ({
     __typename: "DeploymentGroup",
     id: id("dgr", number),
@@ -307,6 +309,9 @@ export function makeWorld(now = Date.now()): World {
     endpoints,
     groups,
     events,
+    scimTokens: [
+      { __typename: "ScimToken", id: id("stk", 1), label: "Directory", role: "ADMIN", createdAt: at(-50_000), expiresAt: null, lastUsedAt: at(-30), revokedAt: null, replacedById: null },
+    ],
     identityProviders: [
       {
         __typename: "IdentityProvider",
@@ -353,6 +358,7 @@ export function makeWorld(now = Date.now()): World {
       allowSelfApproval: false,
       refuseUnlinkedRequesters: false,
       bindMfaToRequester: false,
+      requireSecondFactorToDecide: false,
       publishCheckpoints: false,
       retentionDays: 365,
       legalHold: false,

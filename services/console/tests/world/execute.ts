@@ -62,7 +62,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
   const decide = (verdict: "APPROVED" | "DENIED") => (args: Args) => {
     const input = args.input as Thing;
     const name = verdict === "APPROVED" ? "approve" : "deny";
-    if (refuse[name]) throw refusal(String(refuse[name]?.code), String(refuse[name]?.message));
+    if (refuse[name]) throw refusal(String(refuse[name]?.code), String(refuse[name]?.message), { methods: refuse[name]?.methods });
     const request = world.requests.find((each) => each.id === input.requestId);
     if (!request) throw refusal("NOT_FOUND", "There is no such request.");
     if (request.digest !== input.digest) throw refusal("DIGEST_MISMATCH", "The digest is another one.");
@@ -186,6 +186,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     teams: () => world.teams,
     serviceAccounts: () => world.serviceAccounts,
     identityProviders: () => world.identityProviders,
+    scim: () => ({ __typename: "ScimAccess", address: "https://portcullis.example.com/scim/v2", tokens: world.scimTokens, accountAttribute: null, accountAttributes: ["userName", "externalId"] }),
     signInRedirectUri: () => "https://portcullis.example.com/auth/oidc/example/callback",
     settings: () => world.settings,
     mailFigures: () => ({ waiting: 0, sent: 12, failed: 1, sending: true }),
@@ -250,6 +251,29 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       const user = world.users.find((each) => (each.accounts as Thing[]).some((link) => link.personId === args.input?.personId)) as Thing;
       user.accounts = (user.accounts as Thing[]).filter((link) => link.personId !== args.input?.personId);
       return { user, position: ++world.position };
+    },
+    issueScimToken: (args: Args) => {
+      const token = { ...(world.scimTokens[0] as Thing), id: `stk_new${world.position}`, label: args.input?.label, lastUsedAt: null };
+      world.scimTokens.unshift(token);
+      return { scimToken: token, secret: "pct_scim_shown_this_once", position: ++world.position };
+    },
+    rotateScimToken: (args: Args) => {
+      const old = world.scimTokens.find((each) => each.id === args.input?.scimTokenId) as Thing;
+      const token = { ...old, id: `stk_new${world.position}`, lastUsedAt: null };
+      old.replacedById = token.id;
+      world.scimTokens.unshift(token);
+      return { scimToken: token, secret: "pct_scim_in_its_place", position: ++world.position };
+    },
+    resetPasskeys: (args: Args) => {
+      const user = world.users.find((each) => each.id === args.input?.userId) as Thing;
+      user.passkeyEnrolled = false;
+      return { user, position: ++world.position };
+    },
+    unlinkIdentities: (args: Args) => ({ userId: args.input?.userId, position: ++world.position }),
+    mapTeamRoles: (args: Args) => {
+      const team = world.teams.find((each) => each.id === args.input?.teamId) as Thing;
+      team.roles = args.input?.roles;
+      return { team, position: ++world.position };
     },
     changeCollection: save(world.collections, "collection", "collectionId"),
     resendMail: (args: Args) => ({ mail: { ...args.input, state: "WAITING", attempts: 0, lastAnswer: null, nextAttemptAt: null } }),

@@ -1,10 +1,11 @@
 import { Button, NativeSelect, NumberInput } from "@mantine/core";
-import { type ReactNode, useState } from "react";
+import { useState } from "react";
 import { graphql } from "../../gql";
 import type { OperatingSystem } from "../../gql/graphql";
 import { useAct } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { Copy } from "../../parts/copy";
+import { expiry, Lifetime, Once } from "../../parts/secret";
 import { Note, ProblemNote } from "../../parts/states";
 import { spell } from "../../parts/tags";
 
@@ -19,27 +20,10 @@ const PackageAct = graphql(`
   }
 `);
 
-/** When a token made now ends, as the server wants it; null for never. */
-function expiry(days: string): string | null {
-  return days === "" ? null : new Date(Date.now() + Number(days) * 86_400_000).toISOString();
-}
-
 function Limits({ days, setDays, most, setMost, error }: { days: string; setDays: (value: string) => void; most: number | ""; setMost: (value: number | "") => void; error: (field: string) => string | undefined }) {
   return (
     <div className="fields">
-      <NativeSelect
-        label="Valid for"
-        value={days}
-        error={error("expiresAt")}
-        onChange={(event) => setDays(event.currentTarget.value)}
-        data={[
-          { value: "1", label: "1 day" },
-          { value: "7", label: "7 days" },
-          { value: "30", label: "30 days" },
-          { value: "90", label: "90 days" },
-          { value: "", label: "Without end" },
-        ]}
-      />
+      <Lifetime days={days} setDays={setDays} choices={[1, 7, 30, 90]} error={error("expiresAt")} />
       <NumberInput label="Machines at most" placeholder="Unlimited" min={1} allowDecimal={false} value={most} error={error("maximumRegistrations")} onChange={(value) => setMost(typeof value === "number" ? value : "")} />
     </div>
   );
@@ -145,21 +129,5 @@ export function PackageForm({ deploymentGroupId, onDone }: { deploymentGroupId: 
         </Button>
       </div>
     </form>
-  );
-}
-
-/** A secret that is shown this once. */
-function Once({ children, action, onDone }: { children: ReactNode; action: ReactNode; onDone: () => void }) {
-  return (
-    <div className="stack">
-      <Note tone="warn" title="Keep it now">
-        It is shown this once; the server keeps only its hash.
-      </Note>
-      {children}
-      <div className="row row--between">
-        {action}
-        <Button onClick={onDone}>Done</Button>
-      </div>
-    </div>
   );
 }

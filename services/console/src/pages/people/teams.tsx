@@ -1,7 +1,7 @@
 import { Button, MultiSelect, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { graphql } from "../../gql";
-import type { TeamsQuery } from "../../gql/graphql";
+import type { Role, TeamsQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { ConfirmAct } from "../../parts/confirm";
@@ -9,13 +9,13 @@ import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Table } from "../../parts/table";
-import { Tag } from "../../parts/tags";
+import { Roles, spell, Tag } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
 import { PeopleFrame } from "./frame";
 
 const TeamsLook = graphql(`
   query Teams {
-    teams { id name managed createdAt members { id name email } }
+    teams { id name managed roles createdAt members { id name email } }
   }
 `);
 const MembersLook = graphql(`
@@ -39,6 +39,17 @@ const DeleteAct = graphql(`
   }
 `);
 
+const RolesAct = graphql(`
+  mutation MapTeamRoles($input: MapTeamRolesInput!) {
+    mapTeamRoles(input: $input) { team { id roles } position }
+  }
+`);
+const ReleaseAct = graphql(`
+  mutation ReleaseTeam($input: ReleaseTeamInput!) {
+    releaseTeam(input: $input) { team { id managed } position }
+  }
+`);
+
 type Team = TeamsQuery["teams"][number];
 
 export function Teams() {
@@ -46,6 +57,9 @@ export function Teams() {
   const look = useLook(TeamsLook, {}, { names: ["Team"] });
   const [editing, setEditing] = useState<Team | "new">();
   const [deleting, setDeleting] = useState<Team>();
+  const [mapping, setMapping] = useState<Team>();
+  const [releasing, setReleasing] = useState<Team>();
+  const release = useAct(ReleaseAct, "The team is kept by hand from now on");
   const remove = useAct(DeleteAct, "The team is deleted");
   const create = changes && <Button onClick={() => setEditing("new")}>New team</Button>;
   return (
@@ -77,21 +91,32 @@ export function Teams() {
                     label: "Members",
                     cell: (row) => row.members.map((member) => member.name ?? member.email ?? member.id).join(", ") || <span className="soft">Nobody</span>,
                   },
+                  { label: "Gives the roles", cell: (row) => (row.roles.length > 0 ? <Roles roles={row.roles} /> : <span className="soft">None</span>) },
                   ...(changes
                     ? [
                         {
                           label: "",
-                          cell: (row: Team) =>
-                            !row.managed && (
-                              <div className="row row--end">
-                                <Button size="compact-sm" variant="default" aria-label={`Edit ${row.name}`} onClick={() => setEditing(row)}>
-                                  Edit
+                          cell: (row: Team) => (
+                            <div className="row row--end">
+                              <Button size="compact-sm" variant="default" aria-label={`Roles of ${row.name}`} onClick={() => setMapping(row)}>
+                                Roles
+                              </Button>
+                              {row.managed ? (
+                                <Button size="compact-sm" variant="default" aria-label={`Release ${row.name}`} onClick={() => setReleasing(row)}>
+                                  Release
                                 </Button>
-                                <Button size="compact-sm" variant="default" aria-label={`Delete ${row.name}`} onClick={() => setDeleting(row)}>
-                                  Delete
-                                </Button>
-                              </div>
-                            ),
+                              ) : (
+                                <>
+                                  <Button size="compact-sm" variant="default" aria-label={`Edit ${row.name}`} onClick={() => setEditing(row)}>
+                                    Edit
+                                  </Button>
+                                  <Button size="compact-sm" variant="default" aria-label={`Delete ${row.name}`} onClick={() => setDeleting(row)}>
+                                    Delete
+                                  </Button>
+                                </>
+                              )}
+                            </div>
+                          ),
                         },
                       ]
                     : []),
@@ -104,12 +129,53 @@ export function Teams() {
       <Dialog open={editing !== undefined} onClose={() => setEditing(undefined)} title={editing === "new" ? "New team" : "Edit team"}>
         {editing && <TeamForm old={editing === "new" ? undefined : editing} onDone={() => setEditing(undefined)} />}
       </Dialog>
+      <Dialog open={mapping !== undefined} onClose={() => setMapping(undefined)} title={`Roles by ${mapping?.name ?? ""}`}>
+        {mapping && <RolesForm team={mapping} onDone={() => setMapping(undefined)} />}
+      </Dialog>
+      {releasing && (
+        <ConfirmAct act={release} variables={{ input: { teamId: releasing.id } }} title={`Release “${releasing.name}”?`} action="Release" onClose={() => setReleasing(undefined)}>
+          It stays as it is and is changed by hand from now on; what the identity provider says of it is refused.
+        </ConfirmAct>
+      )}
       {deleting && (
         <ConfirmAct act={remove} variables={{ input: { teamId: deleting.id } }} title={`Delete “${deleting.name}”?`} action="Delete" onClose={() => setDeleting(undefined)}>
           Approval rules that name it ask the others they name, or administrators.
         </ConfirmAct>
       )}
     </PeopleFrame>
+  );
+}
+
+/** Roles that members have by the team, beside their own: how groups of an identity provider give rights. */
+function RolesForm({ team, onDone }: { team: Team; onDone: () => void }) {
+  const [roles, setRoles] = useState<Role[]>(team.roles);
+  const map = useAct(RolesAct, "The roles are saved");
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void map.run({ input: { teamId: team.id, roles } }).then((done) => done && onDone());
+      }}
+    >
+      <MultiSelect
+        label="Members have"
+        description="Beside the roles they have themselves; none takes the mapping away"
+        value={roles}
+        error={messageFor(map.problem?.fields ?? [], "roles")}
+        onChange={(value) => setRoles(value as Role[])}
+        data={(["ADMIN", "APPROVER", "AUDITOR", "MEMBER"] as const).map((value) => ({ value, label: spell(value) }))}
+      />
+      <ProblemNote problem={map.problem} />
+      <div className="row row--end">
+        <Button variant="default" onClick={onDone}>
+          Cancel
+        </Button>
+        <Button type="submit" loading={map.running}>
+          Save roles
+        </Button>
+      </div>
+    </form>
   );
 }
 

@@ -1,7 +1,7 @@
 import { Button, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { graphql } from "../../gql";
-import { useAct } from "../../graphql/hooks";
+import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { Confirm, ConfirmAct } from "../../parts/confirm";
 import { Facts } from "../../parts/page";
@@ -39,6 +39,33 @@ const ResetTotpAct = graphql(`
   }
 `);
 
+const ResetPasskeysAct = graphql(`
+  mutation ResetPasskeys($input: ResetPasskeysInput!) {
+    resetPasskeys(input: $input) { user { id passkeyEnrolled } position }
+  }
+`);
+const UnlinkAct = graphql(`
+  mutation UnlinkIdentities($input: UnlinkIdentitiesInput!) {
+    unlinkIdentities(input: $input) { userId position }
+  }
+`);
+const ProvidersLook = graphql(`
+  query ProvidersOfUsers {
+    identityProviders { id name }
+  }
+`);
+
+/** What a user proves themselves with beside the password. */
+export function Factors({ user }: { user: Pick<UserRow, "totpEnrolled" | "passkeyEnrolled"> }) {
+  if (!user.totpEnrolled && !user.passkeyEnrolled) return <span className="soft">None</span>;
+  return (
+    <span className="row">
+      {user.totpEnrolled && <Tag tone="good">Codes</Tag>}
+      {user.passkeyEnrolled && <Tag tone="good">Passkey</Tag>}
+    </span>
+  );
+}
+
 /** All about one user, and what an administrator can do about it. */
 export function UserDetail({ user }: { user: UserRow }) {
   const changes = can(useViewer(), "administer");
@@ -51,7 +78,7 @@ export function UserDetail({ user }: { user: UserRow }) {
           ["Status", <UserTag key="s" status={user.status} />],
           ["Roles", <Roles key="r" roles={user.roles} />],
           ["Teams", user.teams.map((team) => team.name).join(", ") || "None"],
-          ["Second factor", user.totpEnrolled ? <Tag key="f" tone="good">Set up</Tag> : "Not set up"],
+          ["Second factor", <Factors key="f" user={user} />],
           ["Signed in", user.lastSignInAt ? <When key="l" at={user.lastSignInAt} plain /> : "Never"],
           ["Managed", user.managed && "By the identity provider; names and status are changed there"],
           ["Added", <When key="c" at={user.createdAt} plain />],
@@ -119,10 +146,13 @@ function RolesForm({ user }: { user: UserRow }) {
 
 /** What takes access away or gives it back; each is asked twice. */
 function Access({ user }: { user: UserRow }) {
-  const [asking, setAsking] = useState<"disable" | "factor">();
+  const [asking, setAsking] = useState<"disable" | "codes" | "passkeys" | "identities">();
   const disable = useAct(DisableAct, "The user is disabled");
   const enable = useAct(EnableAct, "The user is enabled");
-  const reset = useAct(ResetTotpAct, "The second factor is taken away");
+  const codes = useAct(ResetTotpAct, "The one-time codes are taken away");
+  const passkeys = useAct(ResetPasskeysAct, "The passkeys are taken away");
+  const identities = useAct(UnlinkAct, "The links are taken back");
+  const providers = useLook(ProvidersLook, {});
   const close = () => setAsking(undefined);
   const name = user.name ?? user.email ?? "this user";
   return (
@@ -130,8 +160,18 @@ function Access({ user }: { user: UserRow }) {
       <h3>Access</h3>
       <div className="row">
         {user.totpEnrolled && (
-          <Button variant="default" onClick={() => setAsking("factor")}>
-            Take the second factor away…
+          <Button variant="default" onClick={() => setAsking("codes")}>
+            Take one-time codes away…
+          </Button>
+        )}
+        {user.passkeyEnrolled && (
+          <Button variant="default" onClick={() => setAsking("passkeys")}>
+            Take passkeys away…
+          </Button>
+        )}
+        {(providers.data?.identityProviders.length ?? 0) > 0 && (
+          <Button variant="default" onClick={() => setAsking("identities")}>
+            Unlink from identity providers…
           </Button>
         )}
         {!user.managed &&
@@ -161,9 +201,21 @@ function Access({ user }: { user: UserRow }) {
           Sessions close, open requests are cancelled, grants are revoked: all at once. The user can be enabled again; what ended stays ended.
         </Confirm>
       )}
-      {asking === "factor" && (
-        <ConfirmAct act={reset} variables={{ input: { userId: user.id } }} title={`Take ${name}'s second factor away?`} action="Take it away" onClose={close}>
-          For somebody who lost their phone, after you made sure who asks. Until they set up another, their password alone opens the door.
+      {asking === "codes" && (
+        <ConfirmAct act={codes} variables={{ input: { userId: user.id } }} title={`Take ${name}'s one-time codes away?`} action="Take them away" onClose={close}>
+          For somebody who lost their phone, after you made sure who asks. {!user.passkeyEnrolled && "Until they set up another second factor, their password alone opens the door."}
+        </ConfirmAct>
+      )}
+      {asking === "passkeys" && (
+        <ConfirmAct act={passkeys} variables={{ input: { userId: user.id } }} title={`Take ${name}'s passkeys away?`} action="Take them away" onClose={close}>
+          For somebody who lost their devices, after you made sure who asks. All their passkeys go, and their sessions end.{" "}
+          {!user.totpEnrolled && "Until they set up another second factor, their password alone opens the door."}
+        </ConfirmAct>
+      )}
+      {asking === "identities" && (
+        <ConfirmAct act={identities} variables={{ input: { userId: user.id } }} title={`Unlink ${name} from identity providers?`} action="Unlink" onClose={close}>
+          Forgets who {name} is at {providers.data?.identityProviders.map((provider) => provider.name).join(" and ")}. Signing in there links them anew, by their verified
+          address.
         </ConfirmAct>
       )}
     </div>

@@ -9,18 +9,18 @@ import { Card } from "../../parts/page";
 import { SearchBox } from "../../parts/search-box";
 import { Empty, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
-import { Roles, spell, Tag, UserTag } from "../../parts/tags";
+import { Roles, spell, UserTag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { PeopleFrame } from "./frame";
-import { UserDetail } from "./user-detail";
+import { Factors, UserDetail } from "./user-detail";
 import { NewUser } from "./user-forms";
 
 const UsersLook = graphql(`
   query Users($filter: UserFilter, $search: String, $after: String) {
     users(filter: $filter, search: $search, first: 50, after: $after) {
       nodes {
-        id email name status roles mailRefused totpEnrolled managed createdAt lastSignInAt
+        id email name status roles mailRefused totpEnrolled passkeyEnrolled managed createdAt lastSignInAt
         teams { id name }
         accounts { personId account linkedAt endpoint { id name } }
       }
@@ -86,7 +86,7 @@ export function Users() {
                   },
                   { label: "Roles", cell: (row) => <Roles roles={row.roles} /> },
                   { label: "Status", cell: (row) => <UserTag status={row.status} /> },
-                  { label: "Second factor", cell: (row) => (row.totpEnrolled ? <Tag tone="good">Set up</Tag> : <span className="soft">None</span>) },
+                  { label: "Second factor", cell: (row) => <Factors user={row} /> },
                   { label: "Teams", cell: (row) => (row.teams.length > 0 ? row.teams.map((team) => team.name).join(", ") : <span className="soft">None</span>) },
                   { label: "Signed in", cell: (row) => (row.lastSignInAt ? <When at={row.lastSignInAt} /> : <span className="soft">Never</span>) },
                   {

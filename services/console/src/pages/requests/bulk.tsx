@@ -2,9 +2,10 @@ import { Button, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { graphql } from "../../gql";
 import type { BulkDecideMutation, DecisionVerdict } from "../../gql/graphql";
-import { useAct } from "../../graphql/hooks";
+import { useAct, useLook } from "../../graphql/hooks";
 import { Card } from "../../parts/page";
-import { Note, ProblemNote } from "../../parts/states";
+import { Note, ProblemNote, Ready } from "../../parts/states";
+import { PROVE, ProveFirst } from "./prove-first";
 
 const BulkDecideAct = graphql(`
   mutation BulkDecide($input: BulkDecideInput!) {
@@ -15,10 +16,18 @@ const BulkDecideAct = graphql(`
   }
 `);
 
+const FactorsLook = graphql(`
+  query OwnFactors {
+    viewer { user { id totpEnrolled passkeyEnrolled } }
+  }
+`);
+
 /** One decision for all chosen requests. Each succeeds or fails on its own, and the failures are named. */
 export function BulkDecide({ chosen, onDone }: { chosen: ReadonlyMap<string, string>; onDone: () => void }) {
   const act = useAct(BulkDecideAct);
   const [comment, setComment] = useState("");
+  const [proving, setProving] = useState<DecisionVerdict>();
+  const factors = useLook(FactorsLook, {}, { pause: proving === undefined });
   const [results, setResults] = useState<BulkDecideMutation["bulkDecide"]["results"]>([]);
   const decide = async (verdict: DecisionVerdict) => {
     const data = await act.run({
@@ -29,10 +38,28 @@ export function BulkDecide({ chosen, onDone }: { chosen: ReadonlyMap<string, str
       },
     });
     if (!data) return;
+    setProving(data.bulkDecide.results.some((result) => result.error?.code === PROVE) ? verdict : undefined);
     setResults(data.bulkDecide.results);
     if (data.bulkDecide.results.every((result) => !result.error)) onDone();
   };
   const failed = results.filter((result) => result.error);
+  if (proving) {
+    const methods = [factors.data?.viewer.user?.totpEnrolled && "totp", factors.data?.viewer.user?.passkeyEnrolled && "passkey"];
+    return (
+      <Ready look={factors}>
+        {() => (
+          <ProveFirst
+            methods={methods.filter((method) => typeof method === "string")}
+            onCancel={() => setProving(undefined)}
+            onDone={() => {
+              setProving(undefined);
+              void decide(proving);
+            }}
+          />
+        )}
+      </Ready>
+    );
+  }
   return (
     <Card title={chosen.size === 1 ? "1 request chosen" : `${chosen.size} requests chosen`} actions={<Button size="xs" variant="default" onClick={onDone}>Choose none</Button>}>
       <div className="stack">

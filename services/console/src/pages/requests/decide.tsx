@@ -5,6 +5,7 @@ import { useAct, useLook } from "../../graphql/hooks";
 import { Card } from "../../parts/page";
 import { Note, ProblemNote } from "../../parts/states";
 import { duration } from "../../parts/time";
+import { PROVE, ProveFirst } from "./prove-first";
 import type { RequestView } from "./request";
 
 const ApproveAct = graphql(`
@@ -46,6 +47,7 @@ export function Decide({ request, reload }: { request: RequestView; reload: () =
   const [comment, setComment] = useState("");
   const [minutes, setMinutes] = useState("");
   const [uses, setUses] = useState<number | "">("");
+  const [proving, setProving] = useState<{ verdict: "approve" | "deny"; methods: string[] }>();
   const open = request.status === "PENDING" || request.status === "ESCALATED";
   if (!open) return null;
   if (!request.viewerCanDecide) {
@@ -55,14 +57,31 @@ export function Decide({ request, reload }: { request: RequestView; reload: () =
       </Card>
     );
   }
-  const problem = approve.problem ?? deny.problem;
+  const problem = [approve.problem, deny.problem].find((each) => each && each.code !== PROVE);
   const common = { requestId: request.id, digest: request.digest, comment: comment.trim() || null };
   const commentMissing = settings.data?.settings.requireDenialComment === true && comment.trim() === "";
   const most = request.deadlines.grantUses ?? 1000;
-  // After a refusal the page is out of date: somebody decided, or the time ran out.
-  const settle = (done: unknown) => {
-    if (!done) reload();
+  const decide = async (verdict: "approve" | "deny") => {
+    const { problem: refused } =
+      verdict === "approve"
+        ? await approve.attempt({ input: { ...common, grantMinutes: minutes ? Number(minutes) : null, grantUses: uses === "" ? null : uses } })
+        : await deny.attempt({ input: common });
+    setProving(refused?.code === PROVE ? { verdict, methods: refused.methods ?? [] } : undefined);
+    // After any other refusal the page is out of date: somebody decided, or the time ran out.
+    if (refused && refused.code !== PROVE) reload();
   };
+  if (proving) {
+    return (
+      <ProveFirst
+        methods={proving.methods}
+        onCancel={() => setProving(undefined)}
+        onDone={() => {
+          setProving(undefined);
+          void decide(proving.verdict);
+        }}
+      />
+    );
+  }
   return (
     <Card title="Your decision">
       <form className="stack" onSubmit={(event) => event.preventDefault()}>
@@ -106,11 +125,7 @@ export function Decide({ request, reload }: { request: RequestView; reload: () =
             color="pine"
             loading={approve.running}
             disabled={deny.running}
-            onClick={() =>
-              void approve
-                .run({ input: { ...common, grantMinutes: minutes ? Number(minutes) : null, grantUses: uses === "" ? null : uses } })
-                .then(settle)
-            }
+            onClick={() => void decide("approve")}
           >
             Approve
           </Button>
@@ -119,7 +134,7 @@ export function Decide({ request, reload }: { request: RequestView; reload: () =
             color="brick"
             loading={deny.running}
             disabled={approve.running || commentMissing}
-            onClick={() => void deny.run({ input: common }).then(settle)}
+            onClick={() => void decide("deny")}
           >
             Deny
           </Button>

@@ -1,16 +1,16 @@
 import { Button, MultiSelect, NativeSelect, NumberInput, Switch, TextInput } from "@mantine/core";
 import { type ReactNode, useState } from "react";
-import { Link } from "react-router";
 import { graphql } from "../../gql";
 import type { ActionType, BaselineOutcome, ChangeSettingsInput, Control, SettingsPageQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Card, Facts, Page } from "../../parts/page";
+import { Card, Facts } from "../../parts/page";
 import { Note, ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
 import { count } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "../approval-rules/windows";
+import { SettingsFrame } from "./frame";
 import { Mails } from "./mails";
 import { ApproverPicker, type PeopleChoice, type Side, sideOf } from "../people/approver-picker";
 
@@ -18,7 +18,7 @@ const SettingsLook = graphql(`
   query SettingsPage {
     settings {
       tenantName publicUrl minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
-      bindMfaToRequester publishCheckpoints retentionDays
+      bindMfaToRequester requireSecondFactorToDecide publishCheckpoints retentionDays
       windows { pendingMinutes escalatedMinutes grantMinutes grantUses }
       defaultApprovers { users { id name email } teams { id name } }
       baselines { actionType outcome controls }
@@ -32,7 +32,7 @@ const ChangeAct = graphql(`
     changeSettings(input: $input) {
       settings {
         minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
-        bindMfaToRequester publishCheckpoints
+        bindMfaToRequester requireSecondFactorToDecide publishCheckpoints
       }
       position
     }
@@ -48,6 +48,7 @@ export interface SettingsDraft {
   allowSelfApproval: boolean;
   refuseUnlinkedRequesters: boolean;
   bindMfaToRequester: boolean;
+  requireSecondFactorToDecide: boolean;
   publishCheckpoints: boolean;
   defaultApprovers: Side;
   baselines: { actionType: ActionType; outcome: BaselineOutcome; controls: Control[] }[];
@@ -61,11 +62,14 @@ export function draftOf(view: View): SettingsDraft {
     allowSelfApproval: view.allowSelfApproval,
     refuseUnlinkedRequesters: view.refuseUnlinkedRequesters,
     bindMfaToRequester: view.bindMfaToRequester,
+    requireSecondFactorToDecide: view.requireSecondFactorToDecide,
     publishCheckpoints: view.publishCheckpoints,
     defaultApprovers: sideOf(view.defaultApprovers),
     baselines: view.baselines.map(({ actionType, outcome, controls }) => ({ actionType, outcome, controls })),
   };
 }
+
+type Toggle = { [Field in keyof SettingsDraft]: SettingsDraft[Field] extends boolean ? Field : never }[keyof SettingsDraft];
 
 /** Only what differs is sent, so that two administrators don't undo each other's changes. */
 export function changesOf(before: SettingsDraft, after: SettingsDraft): ChangeSettingsInput {
@@ -80,20 +84,12 @@ export function changesOf(before: SettingsDraft, after: SettingsDraft): ChangeSe
 export function SettingsPage() {
   const look = useLook(SettingsLook, {});
   return (
-    <Page
-      title="Settings"
-      about="What holds for the whole organisation. Every change is an event in the audit trail."
-      actions={
-        <Button component={Link} variant="default" to="/settings/identity-providers">
-          Identity providers
-        </Button>
-      }
-    >
+    <SettingsFrame title="Settings" about="What holds for the whole organisation. Every change is an event in the audit trail.">
       <Ready look={look} lines={9}>
         {(data) => <Fields key={JSON.stringify(data.settings)} view={data.settings} people={{ users: data.users.nodes, teams: data.teams }} />}
       </Ready>
       <Mails />
-    </Page>
+    </SettingsFrame>
   );
 }
 
@@ -106,7 +102,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
   const set = <Field extends keyof SettingsDraft>(field: Field, value: SettingsDraft[Field]) => setDraft((old) => ({ ...old, [field]: value }));
   const input = changesOf(before, draft);
   const dirty = Object.keys(input).length > 0;
-  const toggle = (field: "requireDenialComment" | "allowSelfApproval" | "refuseUnlinkedRequesters" | "bindMfaToRequester" | "publishCheckpoints", label: string, description: string) => (
+  const toggle = (field: Toggle, label: string, description: string) => (
     <Switch label={label} description={description} disabled={!changes} checked={draft[field]} error={error(field)} onChange={(event) => set(field, event.currentTarget.checked)} />
   );
   return (
@@ -131,6 +127,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
           <ApproverPicker label="Default approvers" description="Asked where no approval rule fits" people={people} disabled={!changes} value={draft.defaultApprovers} error={error("defaultApprovers")} onChange={(value) => set("defaultApprovers", value)} />
         </div>
         {toggle("requireDenialComment", "A denial needs a comment", "The requester learns why")}
+        {toggle("requireSecondFactorToDecide", "Deciding needs a second factor given anew", "A one-time code or a passkey of the last five minutes, here and behind the links in mails. Approvers who have neither can't decide")}
         {toggle("allowSelfApproval", "People may decide their own requests", "Such decisions are marked in the audit trail")}
         {toggle("refuseUnlinkedRequesters", "Refuse requests of unlinked accounts", "Otherwise they are only flagged")}
         {toggle("bindMfaToRequester", "One-time codes only from the requester", "Otherwise any user of the organisation may give theirs; a mismatch is flagged")}

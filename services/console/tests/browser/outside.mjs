@@ -1,0 +1,62 @@
+/** What happens outside of the browser: an agent that files requests, mails that come, a clock that can be moved. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** A machine of a tenant with the reference agent. */
+export async function machine(ready, tenant, name) {
+  const program = process.env.PORTCULLIS_AGENT;
+  if (!program) throw new Error("PORTCULLIS_AGENT has to name the agent's program");
+  const state = mkdtempSync(join(tmpdir(), "portcullis-agent-"));
+  const env = { ...process.env, PORTCULLIS_AGENT_STATE: join(state, "state") };
+  const token = tenant.deploymentGroups[0].registrationToken;
+  const options = ["--server", ready.url, "--token", token, "--root", tenant.rootKey, "--machine-name", name, "--machine-id", crypto.randomUUID()];
+  await run(program, ["register", ...options], { env });
+  return {
+    /** Files a request for a program in the downloads, and does not wait for the decision. */
+    async asks(file, justification) {
+      const action = {
+        type: "privilege_elevation",
+        user: { name: "DEMO\\erin", groups: [] },
+        machine: { name, os: "windows" },
+        application: { path: `C:\\Users\\erin\\Downloads\\${file}`, publisher: "CN=Contoso & <Sons>" },
+        at: `${(await now(ready)).slice(0, 19)}+00:00`,
+        variables: { downloads: "C:\\Users\\erin\\Downloads" },
+        online: true,
+      };
+      const path = join(state, "action.json");
+      writeFileSync(path, JSON.stringify(action));
+      // It exits with another code than 0 as long as nobody decided.
+      const { stdout } = await run(program, ["request", path, "--justification", justification, "--wait", "0", "--json"], { env }).catch((ended) => ended);
+      const { request } = JSON.parse(stdout);
+      if (!request) throw new Error(`no request was filed: ${stdout}`);
+      return request;
+    },
+  };
+}
+
+/** The link for one approver in the mail about a request. */
+export async function linkFor(ready, request, to) {
+  for (let round = 0; round < 100; round++) {
+    const mails = await (await fetch(`${ready.mailboxUrl}/messages.json`)).json();
+    const mail = mails.find((each) => each.to.includes(to) && each.text.includes(request) && each.links.some((link) => link.includes("/approve/")));
+    if (mail) return mail.links.find((link) => link.includes("/approve/"));
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error(`no mail to ${to} about ${request}`);
+}
+
+/** The server's time, RFC 3339. */
+export async function now(ready) {
+  return (await (await fetch(`${ready.mailboxUrl}/clock`)).json()).now;
+}
+
+export async function advance(ready, milliseconds) {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(`${ready.mailboxUrl}/clock`, { method: "POST", headers, body: JSON.stringify({ advanceMs: milliseconds }) });
+  if (!answer.ok) throw new Error(`the clock stays: ${answer.status}`);
+}
