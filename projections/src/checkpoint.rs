@@ -61,10 +61,13 @@ pub(crate) struct Move {
     pub(crate) parked: Option<String>,
 }
 
-/// Locks the live cursors, or those of builds under way, that nobody else has locked and that are not parked.
-pub(crate) async fn lock_free(tx: &mut TenantTx, live: bool) -> Result<Vec<Checkpoint>, ReadError> {
+/// Locks the live cursors, or those of builds under way, that nobody else has locked and that are not parked. Also
+/// returns whether there are builds beside the live ones, as far as is known: yes where nothing could be locked.
+pub(crate) async fn lock_free(tx: &mut TenantTx, live: bool) -> Result<(Vec<Checkpoint>, bool), ReadError> {
     let rows = sqlx::query(
-        "select projection, build, version, position, state, effects_after, false as parked
+        "select projection, build, version, position, state, effects_after, false as parked,
+           exists (select from projection_checkpoint s where s.tenant_id = $1 and s.state in ('building', 'retired'))
+             as sides
          from projection_checkpoint where tenant_id = $1 and state = $2 and parked_at is null
          order by projection for update skip locked",
     )
@@ -72,7 +75,8 @@ pub(crate) async fn lock_free(tx: &mut TenantTx, live: bool) -> Result<Vec<Check
     .bind(if live { "live" } else { "building" })
     .fetch_all(&mut **tx)
     .await?;
-    rows.iter().map(checkpoint).collect()
+    let sides = rows.first().map_or(Ok(true), |row| row.try_get("sides"))?;
+    Ok((rows.iter().map(checkpoint).collect::<Result<_, _>>()?, sides))
 }
 
 /// Locks one build's cursor, unless somebody else has it or it is parked.

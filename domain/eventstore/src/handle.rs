@@ -91,7 +91,7 @@ impl<A: Noun> EventStore<A> for TenantHandle {
             .load_kept::<A>(self.tenant, stream_id, None)
             .await
             .map_err(failed)?;
-        let Kept { state, version } = Arc::unwrap_or_clone(kept);
+        let Kept { state, version, .. } = Arc::unwrap_or_clone(kept);
         Ok(Loaded {
             stream_id,
             version,

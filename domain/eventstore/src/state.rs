@@ -24,6 +24,8 @@ pub(crate) type States = Cache<StreamKey, Arc<dyn Any + Send + Sync>>;
 pub(crate) struct Kept<A> {
     pub(crate) state: A,
     pub(crate) version: u64,
+    /// A position of the tenant's log at which this was the stream's state.
+    pub(crate) as_of: u64,
 }
 
 impl Store {
@@ -34,7 +36,7 @@ impl Store {
     /// [`StoreError`]
     pub async fn load<A: Noun>(&self, tenant: TenantId, stream_id: Uuid) -> Result<(A, u64), StoreError> {
         let (kept, _) = self.load_kept::<A>(tenant, stream_id, None).await?;
-        let Kept { state, version } = Arc::unwrap_or_clone(kept);
+        let Kept { state, version, .. } = Arc::unwrap_or_clone(kept);
         Ok((state, version))
     }
 
@@ -51,7 +53,7 @@ impl Store {
             command: None,
         };
         let found = self.find(tenant, wanted).await?;
-        let Kept { state, version } = Arc::unwrap_or_clone(self.fold::<A>(None, &found)?);
+        let Kept { state, version, .. } = Arc::unwrap_or_clone(self.fold::<A>(None, &found, 0)?);
         Ok((state, version))
     }
 
@@ -75,6 +77,14 @@ impl Store {
         command: Option<Uuid>,
     ) -> Result<(Arc<Kept<A>>, Option<Earlier>), StoreError> {
         let mut base = self.cached::<A>(tenant, stream_id);
+        let mut as_of = 0;
+        if let (Some(kept), None) = (&base, command) {
+            let (head, still) = self.look(tenant, Some((stream_id, kept.as_of))).await?;
+            if still {
+                return Ok((Arc::clone(kept), None));
+            }
+            as_of = head;
+        }
         let mut fingerprint = Some(self.fingerprint::<A>());
         loop {
             let known = base.as_ref().map_or(0, |kept| kept.version);
@@ -89,11 +99,11 @@ impl Store {
             let folded = if found.version < known {
                 None
             } else {
-                Some(self.fold(base.clone(), &found))
+                Some(self.fold(base.clone(), &found, as_of))
             };
             match folded {
                 Some(Ok(kept)) => {
-                    if kept.version > 0 && kept.version != known {
+                    if kept.version > 0 && (kept.version != known || as_of > 0) {
                         self.cache(tenant, stream_id, &kept);
                     }
                     if found.tail.len() as u64 >= self.options().snapshot_every {
@@ -109,12 +119,13 @@ impl Store {
         }
     }
 
-    /// Applies what was found to a base.
-    fn fold<A: Noun>(&self, base: Option<Arc<Kept<A>>>, found: &Found) -> Result<Arc<Kept<A>>, StoreError> {
+    /// Applies what was found to a base. `as_of`: a position that the log had reached before it was asked.
+    fn fold<A: Noun>(&self, base: Option<Arc<Kept<A>>>, found: &Found, as_of: u64) -> Result<Arc<Kept<A>>, StoreError> {
         let mut kept = base.unwrap_or_else(|| {
             Arc::new(Kept {
                 state: A::default(),
                 version: 0,
+                as_of,
             })
         });
         if let Some((version, state)) = &found.snapshot {
@@ -122,10 +133,12 @@ impl Store {
             kept = Arc::new(Kept {
                 state,
                 version: *version,
+                as_of,
             });
         }
-        if !found.tail.is_empty() {
+        if !found.tail.is_empty() || kept.as_of < as_of {
             let mut next = Arc::unwrap_or_clone(kept);
+            next.as_of = next.as_of.max(as_of);
             for stored in &found.tail {
                 if stored.version != next.version + 1 {
                     return Err(StoreError::unreadable(
@@ -162,6 +175,8 @@ impl Store {
         let kept = Arc::new(Kept {
             state,
             version: written.version,
+            // Nobody else wrote between the position before and this one.
+            as_of: written.last,
         });
         self.cache(tenant, stream_id, &kept);
         let every = self.options().snapshot_every.max(1);

@@ -14,6 +14,7 @@ use crate::{
     cache::Cache,
     encode::{self, Writing, encode_claims},
     envelope::done,
+    fresh::Fresh,
     lane::{Lanes, Limits},
     load::{self, Earlier, Found, Load, Wanted},
     snapshot,
@@ -38,6 +39,8 @@ struct Inner {
     loads: Arc<Lanes<Load>>,
     turns: Turns,
     states: States,
+    fresh: Fresh,
+    patience: Patience,
 }
 
 impl Store {
@@ -93,6 +96,8 @@ impl Store {
             loads,
             turns: Turns::default(),
             states,
+            fresh: Fresh::new(),
+            patience,
         }))
     }
 
@@ -288,6 +293,20 @@ impl Store {
             .submit(tenant, Append { entry, answer })
             .map_err(|_| StoreError::Busy)?;
         self.wait(answered).await
+    }
+
+    /// Where a tenant's log is, and whether a stream's state of an earlier position is still current; no older than the
+    /// use case ([`crate::as_of_now`]).
+    pub(crate) async fn look(&self, tenant: TenantId, state: Option<(Uuid, u64)>) -> Result<(u64, bool), StoreError> {
+        self.0.fresh.look(&self.0.pool, self.0.patience, tenant, state).await
+    }
+
+    /// The position of a tenant's log, no older than the use case ([`crate::as_of_now`]); 0 where there is no log.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn head_as_of_now(&self, tenant: TenantId) -> Result<u64, StoreError> {
+        Ok(self.look(tenant, None).await?.0)
     }
 
     pub(crate) async fn find(&self, tenant: TenantId, wanted: Wanted) -> Result<Found, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::{Row, postgres::PgRow};
 use super::{MailKind, Outgoing};
 use crate::{
     ReadError,
-    columns::{Columns, moment, moment_or_null, number, read_word, small, uuids},
+    columns::{Columns, moment, moment_or_null, number, read_word, small},
     page::LIMIT_MAX,
     work,
 };
@@ -131,33 +131,43 @@ pub async fn open_tasks(tx: &mut TenantTx, limit: u32) -> Result<Vec<Outgoing>, 
     rows.iter().map(outgoing).collect()
 }
 
-/// Addresses a row to these users, at once, and closes its task. Each pair is a user and the `Message-ID` of the mail.
+/// Addresses rows to users, at once, and closes the tasks of all of them. Each is a row, a user and the `Message-ID` of
+/// the mail.
 ///
 /// # Errors
 /// [`ReadError`]
 pub async fn address(
     tx: &mut TenantTx,
-    mail: &Outgoing,
-    recipients: &[(UserId, String)],
+    tasks: &[Outgoing],
+    addressed: &[(&Outgoing, UserId, String)],
     now: Timestamp,
 ) -> Result<(), ReadError> {
-    let users: Vec<UserId> = recipients.iter().map(|(user, _)| *user).collect();
     sqlx::query(
         "with closed as (
-           update mail_task set status = 'addressed' where tenant_id = $1 and position = $2 and n = $3
+           update mail_task m set status = 'addressed'
+           from unnest($2::bigint[], $3::integer[]) as t (position, n)
+           where m.tenant_id = $1 and m.position = t.position and m.n = t.n
          )
          insert into mail_delivery (tenant_id, position, n, recipient, message_id, next_attempt_at)
-         select $1, $2, $3, recipient, message_id, $6 from unnest($4::uuid[], $5::text[]) as r (recipient, message_id)
+         select $1, position, n, recipient, message_id, $8
+         from unnest($4::bigint[], $5::integer[], $6::uuid[], $7::text[]) as r (position, n, recipient, message_id)
          on conflict do nothing",
     )
     .bind(tx.tenant().uuid())
-    .bind(number(mail.position))
-    .bind(small(mail.n))
-    .bind(uuids(&users))
+    .bind(tasks.iter().map(|mail| number(mail.position)).collect::<Vec<_>>())
+    .bind(tasks.iter().map(|mail| small(mail.n)).collect::<Vec<_>>())
     .bind(
-        recipients
+        addressed
             .iter()
-            .map(|(_, message_id)| message_id.as_str())
+            .map(|(mail, ..)| number(mail.position))
+            .collect::<Vec<_>>(),
+    )
+    .bind(addressed.iter().map(|(mail, ..)| small(mail.n)).collect::<Vec<_>>())
+    .bind(addressed.iter().map(|(_, user, _)| user.uuid()).collect::<Vec<_>>())
+    .bind(
+        addressed
+            .iter()
+            .map(|(.., message_id)| message_id.as_str())
             .collect::<Vec<_>>(),
     )
     .bind(moment(now))
@@ -202,31 +212,43 @@ pub async fn due_deliveries(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Re
         .collect()
 }
 
-/// Keeps how an attempt went.
+/// Keeps how attempts went.
 ///
 /// # Errors
 /// [`ReadError`]
-pub async fn record(tx: &mut TenantTx, delivery: &Delivery, attempt: &Attempt) -> Result<(), ReadError> {
-    let (status, error, next, sent) = match attempt {
-        Attempt::Sent { at } => ("sent", None, None, Some(*at)),
-        Attempt::Retry { error, at } => ("queued", Some(error), Some(*at), None),
-        Attempt::Ended { refused: true, error } => ("refused", Some(error), None, None),
-        Attempt::Ended { refused: false, error } => ("failed", Some(error), None, None),
-        Attempt::Moot => ("moot", None, None, None),
-    };
+pub async fn record(tx: &mut TenantTx, attempts: &[(Delivery, Attempt)]) -> Result<(), ReadError> {
+    let (mut status, mut errors, mut next, mut sent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (_, attempt) in attempts {
+        let (word, error, again, taken) = match attempt {
+            Attempt::Sent { at } => ("sent", None, None, Some(*at)),
+            Attempt::Retry { error, at } => ("queued", Some(error), Some(*at), None),
+            Attempt::Ended { refused: true, error } => ("refused", Some(error), None, None),
+            Attempt::Ended { refused: false, error } => ("failed", Some(error), None, None),
+            Attempt::Moot => ("moot", None, None, None),
+        };
+        status.push(word);
+        errors.push(error.map(|error| crate::columns::without_nul(error)));
+        next.push(moment_or_null(again));
+        sent.push(moment_or_null(taken));
+    }
+    let of = |key: fn(&Delivery) -> i64| attempts.iter().map(|(d, _)| key(d)).collect::<Vec<_>>();
     sqlx::query(
-        "update mail_delivery
-         set status = $5, attempts = attempts + 1, last_error = $6, next_attempt_at = $7, sent_at = $8
-         where tenant_id = $1 and position = $2 and n = $3 and recipient = $4 and status = 'queued'",
+        "update mail_delivery d
+         set status = r.status, attempts = d.attempts + 1, last_error = r.error, next_attempt_at = r.next,
+           sent_at = r.sent
+         from unnest($2::bigint[], $3::integer[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[],
+           $8::timestamptz[]) as r (position, n, recipient, status, error, next, sent)
+         where d.tenant_id = $1 and d.position = r.position and d.n = r.n and d.recipient = r.recipient
+           and d.status = 'queued'",
     )
     .bind(tx.tenant().uuid())
-    .bind(number(delivery.mail.position))
-    .bind(small(delivery.mail.n))
-    .bind(delivery.recipient.uuid())
+    .bind(of(|d| number(d.mail.position)))
+    .bind(attempts.iter().map(|(d, _)| small(d.mail.n)).collect::<Vec<_>>())
+    .bind(attempts.iter().map(|(d, _)| d.recipient.uuid()).collect::<Vec<_>>())
     .bind(status)
-    .bind(error.map(|error| crate::columns::without_nul(error)))
-    .bind(moment_or_null(next))
-    .bind(moment_or_null(sent))
+    .bind(errors)
+    .bind(next)
+    .bind(sent)
     .execute(&mut **tx)
     .await?;
     Ok(())

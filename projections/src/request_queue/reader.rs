@@ -183,7 +183,7 @@ pub async fn list(
         .bind(seer.approver)
         .fetch_all(&mut **tx)
         .await?;
-    let requests = with_decisions(tx, &rows).await?;
+    let requests = all_with_decisions(tx, &rows).await?;
     page.cut(requests, key)
 }
 
@@ -218,16 +218,29 @@ pub async fn find(tx: &mut TenantTx, id: RequestId) -> Result<Option<QueuedReque
 /// [`ReadError`]
 pub async fn find_many(tx: &mut TenantTx, ids: &[RequestId]) -> Result<Vec<QueuedRequest>, ReadError> {
     let ids = &ids[..ids.len().min(200)];
-    // Sorted here: asked for the order, the planner may go through the tenant's requests in that order.
+    // Each by its key, whatever the planner thinks of a young table; sorted here.
     let rows = sqlx::query(
-        "select * from request_queue
-         where tenant_id = $1 and build = live_build('request_queue') and request_id = any($2)",
+        "select r.*, exists (select from request_decision d
+             where d.tenant_id = $1 and d.build = b.build and d.request_id = r.request_id) as decided
+         from (select live_build('request_queue') as build offset 0) b
+           cross join unnest($2::uuid[]) w (id)
+           cross join lateral (select q.* from request_queue q
+             where q.tenant_id = $1 and q.build = b.build and q.request_id = w.id offset 0) r",
     )
     .bind(tx.tenant().uuid())
     .bind(uuids(ids))
     .fetch_all(&mut **tx)
     .await?;
-    let mut requests = with_decisions(tx, &rows).await?;
+    let decided = rows
+        .iter()
+        .filter_map(|row| match row.try_get("decided") {
+            Ok(true) => Some(row.id("request_id")),
+            Ok(false) => None,
+            Err(error) => Some(Err(error.into())),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let requests = rows.iter().map(request).collect::<Result<Vec<_>, _>>()?;
+    let mut requests = with_decisions(tx, requests, &decided).await?;
     requests.sort_by_key(|request| request.submitted_position);
     Ok(requests)
 }
@@ -247,7 +260,7 @@ pub async fn find_open_by_digest(tx: &mut TenantTx, digest_mac: &str) -> Result<
     .bind(digest_mac)
     .fetch_all(&mut **tx)
     .await?;
-    Ok(with_decisions(tx, &rows).await?.pop())
+    Ok(all_with_decisions(tx, &rows).await?.pop())
 }
 
 /// The request about this action that is open or whose grant is active, the newest first.
@@ -265,7 +278,7 @@ pub async fn find_live_by_digest(tx: &mut TenantTx, digest_mac: &str) -> Result<
     .bind(digest_mac)
     .fetch_all(&mut **tx)
     .await?;
-    Ok(with_decisions(tx, &rows).await?.pop())
+    Ok(all_with_decisions(tx, &rows).await?.pop())
 }
 
 /// The open requests and active grants of these people.
@@ -335,20 +348,31 @@ pub async fn counts(tx: &mut TenantTx) -> Result<Counts, ReadError> {
     })
 }
 
-/// Adds what approvers said, in one more statement however many requests there are.
-async fn with_decisions(tx: &mut TenantTx, rows: &[PgRow]) -> Result<Vec<QueuedRequest>, ReadError> {
-    let mut requests = rows.iter().map(request).collect::<Result<Vec<_>, _>>()?;
-    if requests.is_empty() {
+/// The requests of these rows, with what approvers said.
+async fn all_with_decisions(tx: &mut TenantTx, rows: &[PgRow]) -> Result<Vec<QueuedRequest>, ReadError> {
+    let requests = rows.iter().map(request).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<_> = requests.iter().map(|r| r.id).collect();
+    with_decisions(tx, requests, &ids).await
+}
+
+/// Adds what approvers said of the named requests, in one more statement however many there are.
+async fn with_decisions(
+    tx: &mut TenantTx,
+    mut requests: Vec<QueuedRequest>,
+    decided: &[RequestId],
+) -> Result<Vec<QueuedRequest>, ReadError> {
+    if decided.is_empty() {
         return Ok(requests);
     }
-    let ids: Vec<_> = requests.iter().map(|r| r.id).collect();
     let rows = sqlx::query(
-        "select * from request_decision
-         where tenant_id = $1 and build = live_build('request_queue') and request_id = any($2)
-         order by position",
+        "select r.* from (select live_build('request_queue') as build offset 0) b
+           cross join unnest($2::uuid[]) w (id)
+           cross join lateral (select d.* from request_decision d
+             where d.tenant_id = $1 and d.build = b.build and d.request_id = w.id offset 0) r
+         order by r.position",
     )
     .bind(tx.tenant().uuid())
-    .bind(uuids(&ids))
+    .bind(uuids(decided))
     .fetch_all(&mut **tx)
     .await?;
     let mut decisions: HashMap<RequestId, Vec<_>> = HashMap::new();

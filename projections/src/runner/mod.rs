@@ -216,8 +216,8 @@ impl Runner {
     /// One step on a tenant: a batch of the live builds, else of a build under way, else the deletion of one that is no
     /// longer wanted. Returns whether there may be more to do.
     async fn work(&self, tenant: TenantId) -> Result<bool, RunError> {
-        let (outcome, found) = step::together(&self.store, &self.registry, tenant, true, self.options.batch).await?;
-        match outcome {
+        let step = step::together(&self.store, &self.registry, tenant, true, self.options.batch).await?;
+        match step.outcome {
             Outcome::Moved { more, all_at } => {
                 self.progress.tell(tenant, all_at);
                 if more {
@@ -232,10 +232,14 @@ impl Runner {
             Outcome::Idle => {}
         }
         let known = self.registry.known();
-        if found < known.names.len() && checkpoint::ensure(self.store.pool(), &known, tenant).await? {
+        if step.found < known.names.len() && checkpoint::ensure(self.store.pool(), &known, tenant).await? {
             return Ok(true);
         }
-        self.side_work(tenant).await
+        if step.sides {
+            self.side_work(tenant).await
+        } else {
+            Ok(false)
+        }
     }
 
     /// After a batch failed for builds together: with one of them alone it need not be tried once more as it was.
@@ -293,8 +297,8 @@ impl Runner {
         if ours.is_empty() {
             return Ok(false);
         }
-        let (outcome, _) = step::together(&self.store, &self.registry, tenant, false, self.options.batch).await?;
-        let moved = match outcome {
+        let step = step::together(&self.store, &self.registry, tenant, false, self.options.batch).await?;
+        let moved = match step.outcome {
             Outcome::Moved { more: true, .. } => return Ok(true),
             Outcome::Moved { more: false, .. } => true,
             Outcome::Idle => false,

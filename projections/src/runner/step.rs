@@ -33,21 +33,30 @@ pub(crate) enum Outcome {
     },
 }
 
+/// A step of several builds.
+pub(crate) struct Together {
+    pub(crate) outcome: Outcome,
+    /// How many builds there were.
+    pub(crate) found: usize,
+    /// Whether there may be builds beside the live ones.
+    pub(crate) sides: bool,
+}
+
 /// Takes the live cursors of a tenant, or those of builds under way, one batch further: those that are furthest behind.
-/// Also returns how many there were.
 pub(crate) async fn together(
     store: &Store,
     registry: &Registry,
     tenant: TenantId,
     live: bool,
     limit: u32,
-) -> Result<(Outcome, usize), RunError> {
+) -> Result<Together, RunError> {
     let mut tx = TenantTx::begin(store.pool(), tenant).await?;
-    let mut cursors = checkpoint::lock_free(&mut tx, live).await?;
+    let (mut cursors, sides) = checkpoint::lock_free(&mut tx, live).await?;
     cursors.retain(|cursor| registry.has(&cursor.projection, cursor.version));
     let found = cursors.len();
     let Some(behind) = cursors.iter().map(|cursor| cursor.position).min() else {
-        return Ok((Outcome::Idle, found));
+        let outcome = Outcome::Idle;
+        return Ok(Together { outcome, found, sides });
     };
     // As far as the next cursor, so that both go on together from there.
     let next = cursors
@@ -63,7 +72,7 @@ pub(crate) async fn together(
         outcome => outcome,
     };
     let outcome = end(tx, outcome, next.is_some()).await?;
-    Ok((outcome, found))
+    Ok(Together { outcome, found, sides })
 }
 
 /// Takes one build one batch further.

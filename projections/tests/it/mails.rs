@@ -34,7 +34,7 @@ async fn address_all(world: &World, to: UserId) {
         .unwrap();
     for mail in mail_outbox::open_tasks(&mut tx, 200).await.unwrap() {
         let id = format!("<{}.{}@example.test>", mail.position, mail.n);
-        mail_outbox::address(&mut tx, &mail, &[(to, id)], world.now())
+        mail_outbox::address(&mut tx, std::slice::from_ref(&mail), &[(&mail, to, id)], world.now())
             .await
             .unwrap();
     }
@@ -180,7 +180,9 @@ async fn a_mail_is_tried_until_it_is_sent_and_the_work_is_due_when_the_next_atte
             .unwrap();
         let due = mail_outbox::due_deliveries(&mut tx, world.now(), 10).await.unwrap();
         assert_eq!(due.len(), 1);
-        mail_outbox::record(&mut tx, &due[0], &attempt).await.unwrap();
+        mail_outbox::record(&mut tx, &[(due[0].clone(), attempt.clone())])
+            .await
+            .unwrap();
         mail_outbox::settle_work(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         due.into_iter().next().unwrap()
@@ -228,7 +230,9 @@ async fn a_mail_with_nothing_left_to_say_is_no_failure_and_only_failures_are_sen
             .await
             .unwrap();
         let due = mail_outbox::due_deliveries(&mut tx, world.now(), 10).await.unwrap();
-        mail_outbox::record(&mut tx, &due[0], &attempt).await.unwrap();
+        mail_outbox::record(&mut tx, &[(due[0].clone(), attempt.clone())])
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
     let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)

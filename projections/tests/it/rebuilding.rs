@@ -242,9 +242,14 @@ async fn dropping_every_read_model_and_reading_the_log_again_sends_no_mail_again
         .await
         .unwrap();
     for mail in mail_outbox::open_tasks(&mut tx, 200).await.unwrap() {
-        mail_outbox::address(&mut tx, &mail, &[(anna, "<1@example.test>".into())], world.now())
-            .await
-            .unwrap();
+        mail_outbox::address(
+            &mut tx,
+            std::slice::from_ref(&mail),
+            &[(&mail, anna, "<1@example.test>".into())],
+            world.now(),
+        )
+        .await
+        .unwrap();
     }
     tx.commit().await.unwrap();
     for projection in projections::all() {

@@ -37,8 +37,9 @@ async fn positions_have_no_gap_whatever_many_writers_of_two_processes_do() {
                 // Bursts of 0 to 4 events, on a stream of one's own or one that all fight for; some are refused.
                 let id = if n % 3 == 0 { shared } else { own };
                 let command = if n % 5 == 4 {
+                    // Some of these are taken by others; none is an address that somebody has yet to join with.
                     Command::ChangeEmail {
-                        email: format!("w{}@example.test", (writer + n) % 24),
+                        email: format!("c{}@example.test", (writer + n) % 24),
                     }
                 } else {
                     Command::Burst {

@@ -181,7 +181,7 @@ async fn a_database_restored_to_an_earlier_point_is_read_as_it_is() {
     run(&world.store, world.tenant, id, Command::Burst { events: 5 })
         .await
         .unwrap();
-    sqlx::raw_sql("set session_replication_role = replica; delete from events where stream_version > 4; update stream set version = 4 where version > 4; reset session_replication_role;")
+    sqlx::raw_sql("set session_replication_role = replica; delete from events where stream_version > 4; update stream set version = 4 where version > 4; update tenant_head set position = 4 where position > 4; reset session_replication_role;")
         .execute(&world.admin)
         .await
         .unwrap();

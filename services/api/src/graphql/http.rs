@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use commands::Refusal;
+use eventstore::as_of_now;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -222,7 +223,7 @@ pub(super) async fn graphql(State(state): State<ApiState>, schema: ApiSchema, re
     }
     // Nobody is asked about again within one call.
     let call = Arc::new(Call::new(state, authed.caller, Credential::Session));
-    execute(&schema, call, asked, checked, form, began).await
+    as_of_now(execute(&schema, call, asked, checked, form, began)).await
 }
 
 /// Executes a document that is within the limits.

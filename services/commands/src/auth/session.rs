@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eventstore::as_of_now;
 use formats::{Credential, CredentialKind, SessionId, TenantId, Timestamp, UserId, mac::hmac_sha256};
 use model::{
     roles::Roles,
@@ -270,12 +271,16 @@ impl App {
         method: &str,
         stepped_up_at: Option<Timestamp>,
     ) -> Outcome<Principal> {
-        let account: User = self.state(tenant, user.uuid()).await?;
+        let (account, roles) = as_of_now(async {
+            let account: User = self.state(tenant, user.uuid()).await?;
+            let roles: Roles = self.state(tenant, tenant.uuid()).await?;
+            Outcome::Ok((account, roles))
+        })
+        .await?;
         let person = account
             .person()
             .filter(|_| !account.is_disabled())
             .ok_or_else(Refusal::unauthenticated)?;
-        let roles: Roles = self.state(tenant, tenant.uuid()).await?;
         Ok(Principal::User {
             user,
             person,

@@ -3,6 +3,7 @@
 //! The walkthrough of `ARCHITECTURE.md` follows [`App::approve`]: who asks, what is looked up, the pure decision of the
 //! aggregate, one append that only one of two rivals wins.
 
+use eventstore::as_of_now;
 use formats::RequestId;
 use model::request::{Narrowing, Request, RequestCommand};
 use serde_json::json;
@@ -36,13 +37,28 @@ impl App {
         narrowing: Narrowing,
         comment: Option<String>,
     ) -> Outcome<Written> {
+        as_of_now(self.approve_now(caller, request, digest, narrowing, comment)).await
+    }
+
+    async fn approve_now(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        digest: &str,
+        narrowing: Narrowing,
+        comment: Option<String>,
+    ) -> Outcome<Written> {
         let state = self.decidable(caller, request).await?;
-        let facts = self
-            .decision_facts(caller, request, &state, digest, comment.clone(), true)
-            .await?;
+        if state.status().is_open() {
+            self.caught_up(caller.tenant).await?;
+        }
         let mut tx = self.reading(caller.tenant).await?;
         let row = projections::request_queue::find(&mut tx, request).await?;
         drop(tx);
+        let denied_now = state.status().is_open() && self.is_denied_now(caller.tenant, &state, row.as_ref()).await?;
+        let facts = self
+            .decision_facts(caller, &state, digest, comment.clone(), denied_now)
+            .await?;
         if let Some(row) = row.filter(|row| row.mfa) {
             self.gave_no_code(caller.tenant, facts.approver, &row).await?;
         }
@@ -72,9 +88,19 @@ impl App {
         digest: &str,
         comment: Option<String>,
     ) -> Outcome<Written> {
+        as_of_now(self.deny_now(caller, request, digest, comment)).await
+    }
+
+    async fn deny_now(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        digest: &str,
+        comment: Option<String>,
+    ) -> Outcome<Written> {
         let state = self.decidable(caller, request).await?;
         let facts = self
-            .decision_facts(caller, request, &state, digest, comment.clone(), false)
+            .decision_facts(caller, &state, digest, comment.clone(), false)
             .await?;
         let at = self.ambient().now();
         let content = json!({ "request": request, "digest": digest, "comment": comment });

@@ -114,7 +114,7 @@ impl App {
     /// Waits until the read models that commands read show what the log holds now, so that nothing is decided on an older
     /// policy. The others may lag or stand still: no decision reads them.
     pub(crate) async fn caught_up(&self, tenant: TenantId) -> Outcome<()> {
-        let head = self.store.head(tenant).await?;
+        let head = self.store.head_as_of_now(tenant).await?;
         if self.shows(READ_BY_COMMANDS, tenant, head).await {
             Ok(())
         } else {

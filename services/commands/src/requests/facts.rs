@@ -83,15 +83,14 @@ impl App {
         Ok(account.user() == Some(*user))
     }
 
-    /// What an approver's decision needs to know.
+    /// What an approver's decision needs to know. `denied_now`: whether the policies in force deny what is to be approved.
     pub(super) async fn decision_facts(
         &self,
         caller: &Caller,
-        id: RequestId,
         request: &Request,
         digest: &str,
         comment: Option<String>,
-        approving: bool,
+        denied_now: bool,
     ) -> Outcome<DecisionFacts> {
         let tenant = caller.tenant;
         let approver = caller
@@ -104,7 +103,6 @@ impl App {
         let route = request.route();
         let primary = caller.is_admin() || self.is_among(tenant, approver, &route.primary).await?;
         let secondary = !primary && self.is_among(tenant, approver, &route.secondary).await?;
-        let denied_now = approving && request.status().is_open() && self.is_denied_now(tenant, id, request).await?;
         Ok(DecisionFacts {
             approver,
             eligible: Self::decides(caller) && (primary || secondary),
@@ -119,14 +117,16 @@ impl App {
         })
     }
 
-    /// Whether the policies in force now deny a request's action.
-    async fn is_denied_now(&self, tenant: TenantId, id: RequestId, request: &Request) -> Outcome<bool> {
-        self.caught_up(tenant).await?;
-        let mut tx = self.reading(tenant).await?;
-        let row = projections::request_queue::find(&mut tx, id).await?;
-        drop(tx);
+    /// Whether the policies in force now deny a request's action; `row` is the request as the read models have it, which
+    /// had caught up with the log.
+    pub(super) async fn is_denied_now(
+        &self,
+        tenant: TenantId,
+        request: &Request,
+        row: Option<&QueuedRequest>,
+    ) -> Outcome<bool> {
         let endpoint: model::endpoint::Endpoint = self.state(tenant, request.endpoint().uuid()).await?;
-        let (Some(details), Some(group)) = (row.and_then(|row| row.details), endpoint.group()) else {
+        let (Some(details), Some(group)) = (row.and_then(|row| row.details.as_ref()), endpoint.group()) else {
             // Erased, or its endpoint is gone: nothing that could still be permitted.
             return Ok(true);
         };

@@ -1,13 +1,21 @@
 //! What an agent learns of its request, with the grant signed when it is served.
 
+use eventstore::as_of_now;
 use formats::{
     GrantClaims, Purpose, RequestId,
     agent_wire::{Deadlines, RequestState, RequestStatus},
     grant::Step,
 };
 use model::request::{GrantStatus, Request, Status};
+use projections::request_queue::QueuedRequest;
 
 use crate::{App, Caller, Outcome, Principal, Refusal};
+
+/// What the last approver who said something said.
+fn last_comment(row: &QueuedRequest) -> Option<String> {
+    let comment = row.decisions.iter().rev().find_map(|d| d.comment.clone());
+    comment.filter(|comment| !comment.is_empty())
+}
 
 impl App {
     /// A request of the endpoint that asks, judged by the clock.
@@ -15,6 +23,10 @@ impl App {
     /// # Errors
     /// `NOT_FOUND`, also for another endpoint's request.
     pub async fn request_for_agent(&self, caller: &Caller, id: RequestId) -> Outcome<RequestState> {
+        as_of_now(self.shown_to_agent(caller, id)).await
+    }
+
+    async fn shown_to_agent(&self, caller: &Caller, id: RequestId) -> Outcome<RequestState> {
         let Principal::Endpoint { endpoint, .. } = caller.principal else {
             return Err(Refusal::forbidden("this is for agents"));
         };
@@ -28,8 +40,15 @@ impl App {
                 .then(|| request.deadline()),
             expires_at: (status == RequestStatus::Escalated).then(|| request.last_deadline()),
         };
+        let row = if matches!(status, RequestStatus::Approved | RequestStatus::Denied) {
+            let mut tx = self.reading(caller.tenant).await?;
+            projections::request_queue::find(&mut tx, id).await?
+        } else {
+            None
+        };
+        let comment = row.as_ref().and_then(last_comment);
         let grant = if status == RequestStatus::Approved {
-            self.signed_grant(caller, id, &request).await?
+            self.signed_grant(caller, id, &request, row).await?
         } else {
             None
         };
@@ -38,7 +57,7 @@ impl App {
             status,
             deadlines,
             asked: request.count(),
-            comment: self.decision_comment(caller, id, status).await?,
+            comment,
             grant,
         })
     }
@@ -65,18 +84,13 @@ impl App {
         })
     }
 
-    async fn decision_comment(&self, caller: &Caller, id: RequestId, status: RequestStatus) -> Outcome<Option<String>> {
-        if !matches!(status, RequestStatus::Approved | RequestStatus::Denied) {
-            return Ok(None);
-        }
-        let mut tx = self.reading(caller.tenant).await?;
-        let row = projections::request_queue::find(&mut tx, id).await?;
-        Ok(row
-            .and_then(|row| row.decisions.into_iter().rev().find_map(|d| d.comment))
-            .filter(|c| !c.is_empty()))
-    }
-
-    async fn signed_grant(&self, caller: &Caller, id: RequestId, request: &Request) -> Outcome<Option<String>> {
+    async fn signed_grant(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+        request: &Request,
+        row: Option<QueuedRequest>,
+    ) -> Outcome<Option<String>> {
         let now = self.ambient().now();
         let Some(grant) = request
             .grant()
@@ -84,9 +98,6 @@ impl App {
         else {
             return Ok(None);
         };
-        let mut tx = self.reading(caller.tenant).await?;
-        let row = projections::request_queue::find(&mut tx, id).await?;
-        drop(tx);
         // Who was erased gets no grant: nothing would say whose it is.
         let Some(details) = row.and_then(|row| row.details) else {
             return Ok(None);

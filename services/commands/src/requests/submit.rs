@@ -1,6 +1,6 @@
 //! An agent files a request. The server evaluates the action itself; what the agent claimed otherwise is flagged.
 
-use eventstore::ExecuteError;
+use eventstore::{ExecuteError, as_of_now};
 use formats::{DigestInput, PersonId, RequestId, TenantId, agent_wire::SubmitRequest};
 use model::{
     endpoint::Endpoint,
@@ -30,6 +30,10 @@ impl App {
     /// `DIGEST_MISMATCH`, `NOW_DENIED`, `APPROVAL_NOT_NEEDED`, `UNLINKED_REQUESTER` where the tenant refuses those,
     /// `BAD_INPUT` on `justification` or `action`, `FORBIDDEN` for anyone but agents.
     pub async fn submit_request(&self, caller: &Caller, input: SubmitRequest) -> Outcome<Submitted> {
+        as_of_now(self.submit(caller, input)).await
+    }
+
+    async fn submit(&self, caller: &Caller, input: SubmitRequest) -> Outcome<Submitted> {
         let Principal::Endpoint { endpoint, .. } = caller.principal else {
             return Err(Refusal::forbidden("requests are filed by agents"));
         };

@@ -2,27 +2,25 @@
 
 use askama::Template;
 use commands::{App, Outcome, Refusal, visible::pieces};
-use eventstore::TenantTx;
 use formats::Timestamp;
 use projections::{
-    directory::{self, TenantView},
-    fleet,
     mail_outbox::{Delivery, MailKind},
-    policies, request_queue,
     request_queue::QueuedRequest,
 };
 
+use super::desk::Desk;
+
 /// A mail's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Composed {
+pub(super) struct Composed {
     /// One line, without control characters.
-    pub subject: String,
+    pub(super) subject: String,
     /// For readers of plain text.
-    pub text: String,
+    pub(super) text: String,
     /// The same as HTML.
-    pub html: String,
+    pub(super) html: String,
     /// The thread it belongs to: one per request.
-    pub thread: Option<String>,
+    pub(super) thread: Option<String>,
 }
 
 /// A line of facts: what it is, and its text with every unseen character shown by its number.
@@ -80,24 +78,16 @@ fn moment(at: Timestamp) -> String {
 ///
 /// # Errors
 /// `UNAVAILABLE`
-pub async fn compose(
-    app: &App,
-    tx: &mut TenantTx,
-    delivery: &Delivery,
-    tenant: Option<&TenantView>,
-) -> Outcome<Option<Composed>> {
-    let tenant_name = tenant.map_or_else(String::new, |t| t.name.clone());
+pub(super) async fn compose(app: &App, desk: &mut Desk<'_>, delivery: &Delivery) -> Outcome<Option<Composed>> {
+    let tenant_name = desk.tenant().map_or_else(String::new, |t| t.name.clone());
     let mail = &delivery.mail;
-    let request = match mail.request {
-        Some(id) => request_queue::find(tx, id).await?,
-        None => None,
-    };
-    let Some(words) = words(tx, delivery, request.as_ref()).await? else {
+    let request = desk.request(mail);
+    let Some(words) = words(desk, delivery, request.as_ref()).await? else {
         return Ok(None);
     };
     let mut facts = Vec::new();
     if let Some(request) = &request {
-        facts = request_facts(tx, request).await?;
+        facts = request_facts(desk, request).await?;
     }
     let asks = matches!(
         mail.kind,
@@ -105,8 +95,8 @@ pub async fn compose(
     );
     let invites = matches!(mail.kind, MailKind::Invited | MailKind::PasswordReset);
     let link = match &request {
-        None if invites => app.invitation_link(tx, mail.position).await?,
-        Some(request) if asks => Some(app.link_for(tx.tenant(), request.id, delivery.recipient).await?),
+        None if invites => app.invitation_link(desk.tx, mail.position).await?,
+        Some(request) if asks => Some(app.link_for(desk.tx.tenant(), request.id, delivery.recipient).await?),
         _ => None,
     };
     let quote = words.quote.as_deref().map(shown);
@@ -189,20 +179,20 @@ fn requester(request: &QueuedRequest) -> &str {
         .map_or("a person who was erased", |details| details.action.user.name.as_str())
 }
 
-async fn named(tx: &mut TenantTx, user: Option<formats::UserId>) -> Outcome<String> {
+async fn named(desk: &mut Desk<'_>, user: Option<formats::UserId>) -> Outcome<String> {
     let Some(user) = user else {
         return Ok("the clock".to_owned());
     };
-    let row = directory::user(tx, user).await?;
+    let row = desk.user(user).await?;
     Ok(row
         .and_then(|row| row.name.or(row.email))
         .unwrap_or_else(|| user.to_string()))
 }
 
-async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRequest>) -> Outcome<Option<Words>> {
+async fn words(desk: &mut Desk<'_>, delivery: &Delivery, request: Option<&QueuedRequest>) -> Outcome<Option<Words>> {
     let mail = &delivery.mail;
     if mail.kind == MailKind::ChannelLocked {
-        let who = named(tx, mail.user).await?;
+        let who = named(desk, mail.user).await?;
         return Ok(Some(Words {
             subject: format!("Locked after wrong attempts: {who}"),
             title: "An account was locked".to_owned(),
@@ -271,7 +261,7 @@ async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRe
             justification,
         ),
         MailKind::Handled => {
-            let by = named(tx, request.settled_by).await?;
+            let by = named(desk, request.settled_by).await?;
             say(
                 format!("No longer needed: {what} for {who}"),
                 "This request is settled",
@@ -296,7 +286,7 @@ async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRe
                     format!("{n} times")
                 }
             });
-            let by = named(tx, request.settled_by).await?;
+            let by = named(desk, request.settled_by).await?;
             say(
                 format!("Approved: {what}"),
                 "Your request was approved",
@@ -305,7 +295,7 @@ async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRe
             )
         }
         MailKind::Denied => {
-            let by = named(tx, request.settled_by).await?;
+            let by = named(desk, request.settled_by).await?;
             say(
                 format!("Denied: {what}"),
                 "Your request was denied",
@@ -342,7 +332,7 @@ async fn words(tx: &mut TenantTx, delivery: &Delivery, request: Option<&QueuedRe
 }
 
 /// The whole action, nothing truncated.
-async fn request_facts(tx: &mut TenantTx, request: &QueuedRequest) -> Outcome<Vec<Fact>> {
+async fn request_facts(desk: &mut Desk<'_>, request: &QueuedRequest) -> Outcome<Vec<Fact>> {
     let mut facts = Vec::new();
     let mut fact = |label, text: &str| {
         facts.push(Fact {
@@ -385,9 +375,7 @@ async fn request_facts(tx: &mut TenantTx, request: &QueuedRequest) -> Outcome<Ve
     fact("Risk", &format!("{} of 100", request.risk));
     let mut names = Vec::new();
     for policy in &request.policies {
-        let name = policies::find(tx, policy.id)
-            .await?
-            .map_or_else(|| policy.id.to_string(), |row| row.document.name);
+        let name = desk.policy(policy.id).await?.unwrap_or_else(|| policy.id.to_string());
         names.push(format!("{name} (revision {})", policy.revision));
     }
     if !names.is_empty() {
@@ -396,10 +384,10 @@ async fn request_facts(tx: &mut TenantTx, request: &QueuedRequest) -> Outcome<Ve
             text: shown(&names.join(", ")),
         });
     }
-    if let Some(endpoint) = fleet::endpoint(tx, request.endpoint).await? {
+    if let Some(machine) = desk.machine(request.endpoint).await? {
         facts.push(Fact {
             label: "Endpoint",
-            text: shown(&format!("{} ({})", endpoint.machine.name, request.endpoint)),
+            text: shown(&format!("{machine} ({})", request.endpoint)),
         });
     }
     facts.push(Fact {

@@ -2,7 +2,7 @@
 //! one `Message-ID`.
 
 mod compose;
+mod desk;
 mod notifier;
 
-pub use compose::{Composed, compose};
 pub use notifier::{MailConfig, MailError, Notifier, run};

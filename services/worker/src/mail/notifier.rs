@@ -4,23 +4,25 @@ use std::time::Duration;
 
 use commands::{App, Outcome, Refusal};
 use eventstore::TenantTx;
-use formats::{TenantId, Timestamp, UserId};
+use formats::{TenantId, Timestamp};
 use futures_util::{FutureExt, StreamExt, stream};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::{Mailbox, Message, MultiPart, header},
     transport::smtp::{Error as SmtpError, PoolConfig},
 };
-use model::request::Approver;
 use projections::{
-    directory::{self, UserView},
+    directory::UserView,
     mail_outbox::{self, Attempt, Delivery, MailKind, Outgoing, Recipients},
-    request_queue, work,
+    work,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Composed, compose};
+use super::{
+    compose::{Composed, compose},
+    desk::Desk,
+};
 use crate::{AGAIN, failed, news};
 
 /// How long a claim lasts if its process dies.
@@ -158,15 +160,16 @@ async fn address(app: &App, tenant: TenantId) -> Outcome<()> {
         if tasks.is_empty() {
             return Ok(tx.rollback().await?);
         }
+        let host = host_of(&app.config.public_url);
+        let mut desk = Desk::open(&mut tx, tasks.iter()).await?;
+        let mut addressed = Vec::with_capacity(tasks.len());
         for mail in &tasks {
-            let host = host_of(&app.config.public_url);
-            let recipients: Vec<(UserId, String)> = recipients(&mut tx, mail)
-                .await?
-                .into_iter()
-                .map(|user| (user.id, format!("<{}.{}.{}@{host}>", mail.position, mail.n, user.id)))
-                .collect();
-            mail_outbox::address(&mut tx, mail, &recipients, app.now()).await?;
+            for user in recipients(&mut desk, mail).await? {
+                let message_id = format!("<{}.{}.{}@{host}>", mail.position, mail.n, user.id);
+                addressed.push((mail, user.id, message_id));
+            }
         }
+        mail_outbox::address(&mut tx, &tasks, &addressed, app.now()).await?;
         mail_outbox::settle_work(&mut tx).await?;
         tx.commit().await?;
     }
@@ -181,35 +184,31 @@ fn host_of(url: &str) -> &str {
         .unwrap_or("localhost")
 }
 
-async fn recipients(tx: &mut TenantTx, mail: &Outgoing) -> Outcome<Vec<UserView>> {
-    let row = match mail.request {
-        Some(request) => request_queue::find(tx, request).await?,
-        None => None,
-    };
-    let named = |approvers: &[Approver]| approvers.to_vec();
+async fn recipients(desk: &mut Desk<'_>, mail: &Outgoing) -> Outcome<Vec<UserView>> {
+    let row = desk.request(mail);
     let mut users = match (mail.recipients, &row) {
         (Recipients::User, _) => match mail.user {
-            Some(user) => directory::user(tx, user).await?.into_iter().collect(),
+            Some(user) => desk.user(user).await?.into_iter().collect(),
             None => Vec::new(),
         },
-        (Recipients::Administrators, _) => directory::administrators(tx).await?,
-        (Recipients::Primary, Some(row)) => directory::resolve(tx, &named(&row.route.primary)).await?,
-        (Recipients::Secondary, Some(row)) => directory::resolve(tx, &named(&row.route.secondary)).await?,
+        (Recipients::Administrators, _) => desk.administrators().await?,
+        (Recipients::Primary, Some(row)) => desk.resolve(&row.route.primary).await?,
+        (Recipients::Secondary, Some(row)) => desk.resolve(&row.route.secondary).await?,
         (Recipients::Asked, Some(row)) => {
-            let mut approvers = named(&row.route.primary);
+            let mut approvers = row.route.primary.clone();
             if row.escalation.is_some() {
                 approvers.extend(&row.route.secondary);
             }
-            let mut asked = directory::resolve(tx, &approvers).await?;
+            let mut asked = desk.resolve(&approvers).await?;
             if row.flags.contains(&model::request::Flag::NoApprover) {
-                asked.extend(directory::administrators(tx).await?);
+                asked.extend(desk.administrators().await?);
             }
             asked
         }
-        (Recipients::Requester, Some(row)) => match directory::person(tx, row.person).await?.and_then(|p| p.link) {
-            Some(link) => directory::user(tx, link.user).await?.into_iter().collect(),
+        (Recipients::Requester, Some(row)) => match desk.person(row.person).await?.and_then(|p| p.link) {
+            Some(link) => desk.user(link.user).await?.into_iter().collect(),
             None => match row.user {
-                Some(user) => directory::user(tx, user).await?.into_iter().collect(),
+                Some(user) => desk.user(user).await?.into_iter().collect(),
                 None => Vec::new(),
             },
         },
@@ -217,12 +216,14 @@ async fn recipients(tx: &mut TenantTx, mail: &Outgoing) -> Outcome<Vec<UserView>
     };
     let mut causes_none = mail.by;
     if let (Some(row), MailKind::Submitted | MailKind::Escalated | MailKind::NoApprover) = (&row, mail.kind) {
-        let tenant = directory::tenant(tx).await?;
-        if tenant.is_some_and(|tenant| row.route.lets_own(&tenant.settings)) {
+        if desk.tenant().is_some_and(|tenant| row.route.lets_own(&tenant.settings)) {
             // Whoever may decide their own request is asked about it like everybody else.
             causes_none = causes_none.filter(|_| mail.kind == MailKind::Escalated);
         } else {
-            let requester = directory::canonical(tx, row.person).await?;
+            let requester = desk
+                .person(row.person)
+                .await?
+                .map_or(row.person, |person| person.canonical());
             users.retain(|user| user.person != requester);
         }
     }
@@ -241,9 +242,10 @@ async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
             mail_outbox::settle_work(&mut tx).await?;
             return Ok(tx.commit().await?);
         }
+        let mut desk = Desk::open(&mut tx, due.iter().map(|delivery| &delivery.mail)).await?;
         let mut sending = Vec::with_capacity(due.len());
         for delivery in due {
-            let message = message(app, notifier, &mut tx, &delivery).await?;
+            let message = message(app, notifier, &mut desk, &delivery).await?;
             let (app, notifier) = (app.clone(), notifier.clone());
             sending.push(
                 async move {
@@ -254,9 +256,7 @@ async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
             );
         }
         let attempts: Vec<(Delivery, Attempt)> = stream::iter(sending).buffer_unordered(8).collect().await;
-        for (delivery, attempt) in &attempts {
-            mail_outbox::record(&mut tx, delivery, attempt).await?;
-        }
+        mail_outbox::record(&mut tx, &attempts).await?;
         mail_outbox::settle_work(&mut tx).await?;
         tx.commit().await?;
     }
@@ -266,7 +266,7 @@ async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
 async fn message(
     app: &App,
     notifier: &Notifier,
-    tx: &mut TenantTx,
+    desk: &mut Desk<'_>,
     delivery: &Delivery,
 ) -> Outcome<Result<Message, Attempt>> {
     let unsent = |error: &str| {
@@ -275,7 +275,7 @@ async fn message(
             error: error.to_owned(),
         }))
     };
-    let Some(user) = directory::user(tx, delivery.recipient).await? else {
+    let Some(user) = desk.user(delivery.recipient).await? else {
         return unsent("the recipient does not exist");
     };
     let Some(to) = user.email.as_deref().and_then(|email| {
@@ -284,13 +284,12 @@ async fn message(
     }) else {
         return unsent("the recipient has no address");
     };
-    let tenant = directory::tenant(tx).await?;
     let Some(Composed {
         subject,
         text,
         html,
         thread,
-    }) = compose(app, tx, delivery, tenant.as_ref()).await?
+    }) = compose(app, desk, delivery).await?
     else {
         return Ok(Err(Attempt::Moot));
     };
@@ -305,7 +304,7 @@ async fn message(
         let root = format!("<{thread}@{}>", host_of(&app.config.public_url));
         builder = builder.in_reply_to(root.clone()).references(root);
     }
-    let reply_to = tenant.and_then(|tenant| tenant.settings.reply_to);
+    let reply_to = desk.tenant().and_then(|tenant| tenant.settings.reply_to.clone());
     if let Some(reply_to) = reply_to.and_then(|address| address.parse::<Mailbox>().ok()) {
         builder = builder.reply_to(reply_to);
     }

@@ -9,7 +9,7 @@ mod store;
 use std::time::Duration;
 
 use commands::{App, Outcome, Refusal};
-use eventstore::Recorded;
+use eventstore::{Recorded, as_of_now};
 use formats::TenantId;
 use futures_util::{FutureExt, StreamExt, stream};
 use model::{
@@ -83,9 +83,13 @@ pub async fn turn(app: &App, tenant: TenantId) -> Outcome<bool> {
     if events.iter().any(concerns) && !app.settled(tenant, last).await {
         return Err(Refusal::unavailable("the read models are behind"));
     }
-    for event in &events {
-        react(app, tenant, event).await?;
-    }
+    as_of_now(async {
+        for event in &events {
+            react(app, tenant, event).await?;
+        }
+        Outcome::Ok(())
+    })
+    .await?;
     store::advance(&mut tx, last).await?;
     tx.commit().await?;
     Ok(true)

@@ -7,13 +7,23 @@ use super::NAME;
 
 /// Locks the tenant's cursor, made at first sight; none where another process works there.
 pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<u64>, sqlx::Error> {
-    sqlx::query(
+    if let Some(position) = lock_made(tx).await? {
+        return Ok(Some(position));
+    }
+    let made = sqlx::query(
         "insert into projection_checkpoint (tenant_id, projection, build) values ($1, $2, 1) on conflict do nothing",
     )
     .bind(tx.tenant().uuid())
     .bind(NAME)
     .execute(&mut **tx)
     .await?;
+    if made.rows_affected() == 0 {
+        return Ok(None);
+    }
+    lock_made(tx).await
+}
+
+async fn lock_made(tx: &mut TenantTx) -> Result<Option<u64>, sqlx::Error> {
     let row = sqlx::query(
         "select position from projection_checkpoint where tenant_id = $1 and projection = $2 and build = 1
          for update skip locked",
