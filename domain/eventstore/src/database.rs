@@ -75,6 +75,9 @@ pub async fn connect(url: &str, max: u32) -> Result<PgPool, ConnectError> {
             ("statement_timeout", "30s"),
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "30s"),
+            // Statements go by a tenant's keys: which plan is best does not depend on the values, and planning would
+            // cost more than most of them. What differs is planned with its values (`TenantTx::plan_with_values`).
+            ("plan_cache_mode", "force_generic_plan"),
         ]);
     let pool = PgPoolOptions::new()
         .max_connections(max)

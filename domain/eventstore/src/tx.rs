@@ -44,6 +44,18 @@ impl TenantTx {
         })
     }
 
+    /// From here on, statements of this transaction are planned for the values they are given: for those whose best plan
+    /// depends on which filters are set.
+    ///
+    /// # Errors
+    /// Where the connection is lost.
+    pub async fn plan_with_values(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::query("set local plan_cache_mode = force_custom_plan")
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
     /// Whose rows this transaction sees.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {

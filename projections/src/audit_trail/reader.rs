@@ -137,6 +137,7 @@ pub async fn list(tx: &mut TenantTx, filter: &Filter, page: &Page) -> Result<Pag
         (false, true) => list!(found, ">", "asc"),
     };
     let from = page.key::<u64>()?;
+    tx.plan_with_values().await?;
     let rows = sqlx::query(sql)
         // Planned for the filters that are given: the text is the same with and without them.
         .persistent(false)

@@ -155,6 +155,7 @@ pub async fn list(
     let search = Search::parse(filter.search.as_deref());
     let routed = filter.routed_to.clone().unwrap_or_default();
     let seer = filter.seen_by.clone().unwrap_or_default();
+    tx.plan_with_values().await?;
     let rows = sqlx::query(sql)
         // Planned for the filters that are given: the text is the same with and without them.
         .persistent(false)
