@@ -1,6 +1,6 @@
 /** The JSON doors under `/auth` that the console uses. */
 
-import { waitText } from "../graphql/problem";
+import { asSentence, waitText } from "../graphql/problem";
 import type { CredentialJson, PasskeyOptions } from "./passkeys";
 
 export interface Session {
@@ -63,7 +63,7 @@ async function call(method: "GET" | "POST" | "DELETE", path: string, body?: unkn
       ? waitText(response.headers.get("retry-after"))
       : response.status >= 500
         ? "The server cannot answer just now. Try again in a moment."
-        : String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`),
+        : asSentence(String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`)),
     problem.details,
   );
 }

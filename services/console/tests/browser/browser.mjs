@@ -51,7 +51,7 @@ export async function settled(page) {
 
 /** Serious and critical findings of axe, in words. */
 export async function axe(page) {
-  await page.evaluate(axeSource);
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axeSource);
   const violations = await page.evaluate(async () => {
     const result = await globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
     return result.violations.map((found) => ({ id: found.id, impact: found.impact, help: found.help, nodes: found.nodes.map((node) => `${node.target.join(" ")} ${node.failureSummary ?? ""}`) }));

@@ -50,6 +50,14 @@ export async function linkFor(ready, request, to) {
   throw new Error(`no mail to ${to} about ${request}`);
 }
 
+/** What a program with every scope asks or changes. */
+export async function graphql(ready, tenant, query, variables = {}) {
+  const headers = { authorization: `Bearer ${tenant.apiKey}`, "content-type": "application/json" };
+  const { data, errors } = await (await fetch(`${ready.url}/graphql`, { method: "POST", headers, body: JSON.stringify({ query, variables }) })).json();
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data;
+}
+
 /** The server's time, RFC 3339. */
 export async function now(ready) {
   return (await (await fetch(`${ready.mailboxUrl}/clock`)).json()).now;

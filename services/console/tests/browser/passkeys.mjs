@@ -35,7 +35,7 @@ export async function passkeys({ browser, ready, url, tenant, step, shots }) {
       await page.getByRole("button", { name: /passkey/i }).click();
       await page.locator("#rail").waitFor({ state: "attached" });
       await page.goto(`${url}/account`);
-      await page.getByText("password+passkey").or(page.getByText("password, passkey")).or(page.getByText(/passkey/)).first().waitFor();
+      await page.getByRole("region", { name: "Where you are signed in" }).getByText(/passkey/).first().waitFor();
 
       await context.clearCookies();
       await page.goto(await linkFor(ready, request, approver.email));
