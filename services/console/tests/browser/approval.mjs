@@ -84,7 +84,8 @@ export async function approvalPage({ browser, ready, neighbour: tenant, step, sh
       await page.getByRole("button", { name: "Approve", exact: true }).click();
       await state(page, "This request was approved");
       assert.match(await page.getByRole("main").innerText(), /Approved by Demo Approver .*, \d{4}-\d\d-\d\d \d\d:\d\d UTC/);
-      assert.ok((await page.getByRole("main").innerText()).includes("Looks right"));
+      const said = await page.getByRole("region", { name: "Decisions so far" }).innerText();
+      assert.ok(said.includes("agreed to 30 minutes") && said.includes("Looks right"), said);
       assert.equal(await page.locator("form").count(), 0);
       await sound(page, "approved");
     });

@@ -52,7 +52,7 @@ fn prose(text: &str) -> Vec<Piece<'_>> {
 /// What somebody said about the request.
 pub(super) struct Said {
     who: String,
-    what: &'static str,
+    what: String,
     at: String,
     comment: String,
 }
@@ -293,10 +293,21 @@ fn lines(found: &Found) -> Vec<Line> {
     lines
 }
 
+/// What somebody said, with what they took away from the grant.
+fn verdict(decision: &projections::request_queue::Decision) -> String {
+    let minutes = decision.grant_minutes.map(|minutes| format!("{minutes} minutes"));
+    let limits: Vec<String> = minutes.into_iter().chain(decision.uses.map(times)).collect();
+    match (decision.approved, limits.is_empty()) {
+        (false, _) => "refused".to_owned(),
+        (true, true) => "agreed".to_owned(),
+        (true, false) => format!("agreed to {}", limits.join(", ")),
+    }
+}
+
 fn said(found: &Found) -> Vec<Said> {
     let of = |decision: &projections::request_queue::Decision| Said {
         who: name_of(&found.deciders, decision.approver).unwrap_or_else(|| decision.approver.to_string()),
-        what: if decision.approved { "agreed" } else { "refused" },
+        what: verdict(decision),
         at: moment(decision.at),
         comment: decision.comment.clone().unwrap_or_default(),
     };
