@@ -1,8 +1,13 @@
 //! What a mail says, from the read models at the moment it is sent.
 
 use askama::Template;
-use commands::{App, Outcome, Refusal, visible::pieces};
+use commands::{
+    App, Outcome, Refusal,
+    visible::{Piece, pieces},
+};
 use formats::Timestamp;
+use model::request::Status;
+use policy_engine::ActionType;
 use projections::{
     mail_outbox::{Delivery, MailKind},
     request_queue::QueuedRequest,
@@ -23,36 +28,54 @@ pub(super) struct Composed {
     pub(super) thread: Option<String>,
 }
 
-/// A line of facts: what it is, and its text with every unseen character shown by its number.
+/// A line of facts: what it is, and its text.
 struct Fact {
     label: &'static str,
     text: String,
 }
 
+/// What a mail says, before it is put into either form.
+struct Letter {
+    title: &'static str,
+    lead: String,
+    facts: Vec<Fact>,
+    /// Somebody's own words.
+    quote: Option<String>,
+    /// Where the mail leads, and what is done there.
+    link: Option<(String, &'static str)>,
+    tenant: String,
+    footer: &'static str,
+}
+
+impl Letter {
+    /// The lines of somebody's own words: a new line is one in both forms, since each line is marked as theirs.
+    fn quoted(&self) -> impl Iterator<Item = &str> {
+        self.quote.iter().flat_map(|quote| quote.lines())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "mail.html")]
 struct Html<'a> {
-    title: &'a str,
-    lead: &'a str,
-    facts: &'a [Fact],
-    quote: Option<&'a str>,
-    link: Option<&'a str>,
-    action: &'a str,
-    tenant: &'a str,
-    footer: &'a str,
+    letter: &'a Letter,
+}
+
+impl Html<'_> {
+    fn pieces<'t>(&self, text: &'t str) -> Vec<Piece<'t>> {
+        pieces(text)
+    }
 }
 
 #[derive(Template)]
 #[template(path = "mail.txt", escape = "none")]
-struct Text<'a> {
-    title: &'a str,
-    lead: &'a str,
-    facts: &'a [Fact],
-    quote: Option<&'a str>,
-    link: Option<&'a str>,
-    action: &'a str,
-    tenant: &'a str,
-    footer: &'a str,
+struct Plain<'a> {
+    letter: &'a Letter,
+}
+
+impl Plain<'_> {
+    fn shown(&self, text: &str) -> String {
+        shown(text)
+    }
 }
 
 /// Text with unseen characters shown by their numbers.
@@ -79,10 +102,11 @@ fn moment(at: Timestamp) -> String {
 /// # Errors
 /// `UNAVAILABLE`
 pub(super) async fn compose(app: &App, desk: &mut Desk<'_>, delivery: &Delivery) -> Outcome<Option<Composed>> {
-    let tenant_name = desk.tenant().map_or_else(String::new, |t| t.name.clone());
     let mail = &delivery.mail;
     let request = desk.request(mail);
-    let Some(words) = words(desk, delivery, request.as_ref()).await? else {
+    let tenant = desk.tenant().map(|tenant| tenant.name.clone());
+    let tenant_name = tenant.as_deref().unwrap_or("Portcullis");
+    let Some(words) = words(desk, delivery, request.as_ref(), tenant_name).await? else {
         return Ok(None);
     };
     let mut facts = Vec::new();
@@ -99,57 +123,38 @@ pub(super) async fn compose(app: &App, desk: &mut Desk<'_>, delivery: &Delivery)
         Some(request) if asks => Some(app.link_for(desk.tx.tenant(), request.id, delivery.recipient).await?),
         _ => None,
     };
-    let quote = words.quote.as_deref().map(shown);
-    let lead = shown(&words.lead);
-    let footer = if invites {
-        "The link works once, within three days. If you did not expect it, leave it alone: nothing changes."
-    } else if asks {
-        "The link is for you alone and decides nothing by itself: the page asks who you are first."
+    let action = if invites {
+        "Choose a password"
     } else {
-        "This mail was sent automatically."
+        "Look at it and decide"
     };
-    let html = Html {
-        title: &words.title,
-        lead: &lead,
-        facts: &facts,
-        quote: quote.as_deref(),
-        link: link.as_deref(),
-        action: if invites {
-            "Choose a password"
+    let letter = Letter {
+        title: words.title,
+        lead: words.lead,
+        facts,
+        quote: words.quote.filter(|quote| !quote.trim().is_empty()),
+        link: link.map(|link| (link, action)),
+        tenant: tenant.unwrap_or_default(),
+        footer: if invites {
+            "The link works once, within three days. If you did not expect it, leave it alone: nothing changes."
+        } else if asks {
+            "The link is for you alone and decides nothing by itself: the page asks who you are first."
         } else {
-            "Look at it and decide"
+            "This mail was sent automatically."
         },
-        tenant: &tenant_name,
-        footer,
     };
-    let text = Text {
-        title: &words.title,
-        lead: &lead,
-        facts: &facts,
-        quote: quote.as_deref(),
-        link: link.as_deref(),
-        action: if invites {
-            "Choose a password"
-        } else {
-            "Look at it and decide"
-        },
-        tenant: &tenant_name,
-        footer,
-    };
-    let html = html.render().map_err(Refusal::internal)?;
-    let text = text.render().map_err(Refusal::internal)?;
     let subject: String = shown(&words.subject).chars().take(180).collect();
     Ok(Some(Composed {
         subject,
-        text,
-        html,
+        text: Plain { letter: &letter }.render().map_err(Refusal::internal)?,
+        html: Html { letter: &letter }.render().map_err(Refusal::internal)?,
         thread: request.map(|request| request.id.to_string()),
     }))
 }
 
 struct Words {
     subject: String,
-    title: String,
+    title: &'static str,
     lead: String,
     quote: Option<String>,
 }
@@ -189,13 +194,34 @@ async fn named(desk: &mut Desk<'_>, user: Option<formats::UserId>) -> Outcome<St
         .unwrap_or_else(|| user.to_string()))
 }
 
-async fn words(desk: &mut Desk<'_>, delivery: &Delivery, request: Option<&QueuedRequest>) -> Outcome<Option<Words>> {
+/// How a request ended, and by whom.
+async fn settled(desk: &mut Desk<'_>, request: &QueuedRequest) -> Outcome<String> {
+    let who = requester(request);
+    let by = named(desk, request.settled_by).await?;
+    Ok(match request.status {
+        Status::Approved => format!("{by} approved the request of {who}."),
+        Status::Denied => format!("{by} denied the request of {who}."),
+        Status::Expired => format!("Nobody decided the request of {who} in time."),
+        Status::Cancelled if request.settled_by.is_some() => format!("{by} took the request of {who} back."),
+        Status::Cancelled => format!("The request of {who} was taken back."),
+        Status::None | Status::Pending | Status::Escalated => {
+            format!("The request of {who} is {}.", request.status.as_str())
+        }
+    })
+}
+
+async fn words(
+    desk: &mut Desk<'_>,
+    delivery: &Delivery,
+    request: Option<&QueuedRequest>,
+    tenant: &str,
+) -> Outcome<Option<Words>> {
     let mail = &delivery.mail;
     if mail.kind == MailKind::ChannelLocked {
         let who = named(desk, mail.user).await?;
         return Ok(Some(Words {
             subject: format!("Locked after wrong attempts: {who}"),
-            title: "An account was locked".to_owned(),
+            title: "An account was locked",
             lead: format!(
                 "Too many wrong passwords or codes were given for {who}. The lock ends by itself; look at the audit trail for where they came from."
             ),
@@ -205,16 +231,16 @@ async fn words(desk: &mut Desk<'_>, delivery: &Delivery, request: Option<&Queued
     if mail.kind == MailKind::Invited {
         return Ok(Some(Words {
             subject: "Your account: choose a password".to_owned(),
-            title: "Welcome".to_owned(),
-            lead: "An account was made for you. Choose a password to sign in.".to_owned(),
+            title: "Welcome",
+            lead: format!("An account was made for you at {tenant}. Choose a password to sign in."),
             quote: None,
         }));
     }
     if mail.kind == MailKind::PasswordReset {
         return Ok(Some(Words {
             subject: "Choose a new password".to_owned(),
-            title: "Choose a new password".to_owned(),
-            lead: "Somebody, probably you, asked for a new password for this account.".to_owned(),
+            title: "Choose a new password",
+            lead: format!("Somebody, probably you, asked for a new password for your account at {tenant}."),
             quote: None,
         }));
     }
@@ -224,10 +250,10 @@ async fn words(desk: &mut Desk<'_>, delivery: &Delivery, request: Option<&Queued
     let (what, who) = (short(request), requester(request));
     let open = request.status.is_open();
     let last = request.decisions.last();
-    let say = |subject: String, title: &str, lead: String, quote: Option<String>| {
+    let say = |subject: String, title: &'static str, lead: String, quote: Option<String>| {
         Some(Words {
             subject,
-            title: title.to_owned(),
+            title,
             lead,
             quote,
         })
@@ -260,18 +286,12 @@ async fn words(desk: &mut Desk<'_>, delivery: &Delivery, request: Option<&Queued
             ),
             justification,
         ),
-        MailKind::Handled => {
-            let by = named(desk, request.settled_by).await?;
-            say(
-                format!("No longer needed: {what} for {who}"),
-                "This request is settled",
-                format!(
-                    "The request of {who} is {} ({by}). There is nothing left for you to do.",
-                    request.status.as_str()
-                ),
-                last.and_then(|decision| decision.comment.clone()),
-            )
-        }
+        MailKind::Handled => say(
+            format!("No longer needed: {what} for {who}"),
+            "This request is settled",
+            format!("{} There is nothing left for you to do.", settled(desk, request).await?),
+            last.and_then(|decision| decision.comment.clone()),
+        ),
         MailKind::Approved => {
             let until = request
                 .grant
@@ -334,71 +354,95 @@ async fn words(desk: &mut Desk<'_>, delivery: &Delivery, request: Option<&Queued
 /// The whole action, nothing truncated.
 async fn request_facts(desk: &mut Desk<'_>, request: &QueuedRequest) -> Outcome<Vec<Fact>> {
     let mut facts = Vec::new();
-    let mut fact = |label, text: &str| {
-        facts.push(Fact {
-            label,
-            text: shown(text),
-        })
+    let mut fact = |label, text: Option<String>| facts.extend(text.map(|text| Fact { label, text }));
+    let kind = match request.action_type {
+        ActionType::PrivilegeElevation => "run a program as administrator",
+        ActionType::FileAccess => "open a protected file",
+        ActionType::CommandLine => "run a restricted command",
     };
+    fact("Wants to", Some(kind.to_owned()));
     if let Some(details) = &request.details {
         let action = &details.action;
-        fact("Person", &action.user.name);
-        fact("Machine", &action.machine.name);
+        fact("Account", Some(action.user.name.clone()));
+        if let Some(user) = request.user {
+            fact("Person", Some(named(desk, Some(user)).await?));
+        }
+        fact("Machine", Some(action.machine.name.clone()));
         if let Some(application) = &action.application {
-            fact("Program", &application.path);
-            for (label, value) in [
-                ("SHA-256", &application.sha256),
-                ("Publisher", &application.publisher),
-                ("Certificate", &application.certificate),
-            ] {
-                if let Some(value) = value {
-                    fact(label, value);
-                }
-            }
+            fact("Program", Some(application.path.clone()));
+            fact("SHA-256", application.sha256.clone());
+            fact("Publisher", application.publisher.clone());
+            fact("Certificate", application.certificate.clone());
         }
-        if let Some(line) = &action.command_line {
-            fact("Command line", line);
-        }
-        if let Some(file) = &action.file {
-            fact("File", file);
-        }
-        if let Some(cwd) = &details.cwd {
-            fact("Working directory", cwd);
-        }
+        fact("Command line", action.command_line.clone());
+        fact("File", action.file.clone());
+        fact("Working directory", details.cwd.clone());
     }
-    let kind = match request.action_type {
-        policy_engine::ActionType::PrivilegeElevation => "run as administrator",
-        policy_engine::ActionType::FileAccess => "open a protected file",
-        policy_engine::ActionType::CommandLine => "run a restricted command",
-    };
-    fact("Wants to", kind);
-    fact("Risk", &format!("{} of 100", request.risk));
+    fact("Risk", Some(format!("{} of 100", request.risk)));
     let mut names = Vec::new();
     for policy in &request.policies {
         let name = desk.policy(policy.id).await?.unwrap_or_else(|| policy.id.to_string());
         names.push(format!("{name} (revision {})", policy.revision));
     }
-    if !names.is_empty() {
-        facts.push(Fact {
-            label: "Policies",
-            text: shown(&names.join(", ")),
-        });
-    }
-    if let Some(machine) = desk.machine(request.endpoint).await? {
-        facts.push(Fact {
-            label: "Endpoint",
-            text: shown(&format!("{machine} ({})", request.endpoint)),
-        });
-    }
-    facts.push(Fact {
-        label: "Request",
-        text: request.id.to_string(),
-    });
-    if let Some(details) = &request.details {
-        facts.push(Fact {
-            label: "Digest",
-            text: details.digest.clone(),
-        });
-    }
+    fact("Policies", Some(names.join(", ")).filter(|names| !names.is_empty()));
+    let machine = desk.machine(request.endpoint).await?;
+    fact(
+        "Endpoint",
+        machine.map(|machine| format!("{machine} ({})", request.endpoint)),
+    );
+    fact("Request", Some(request.id.to_string()));
+    fact("Digest", request.details.as_ref().map(|details| details.digest.clone()));
     Ok(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(quote: &str, program: &str) -> Letter {
+        Letter {
+            title: "Approval wanted",
+            lead: "ACME\\dana asks for permission.".to_owned(),
+            facts: vec![Fact {
+                label: "Program",
+                text: program.to_owned(),
+            }],
+            quote: Some(quote.to_owned()),
+            link: Some(("https://pam.example.com/approve/x".to_owned(), "Look at it and decide")),
+            tenant: "Acme".to_owned(),
+            footer: "The link is for you alone.",
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_whole_escaped_and_never_looks_like_a_line_of_the_mail() {
+        let program = format!("C:\\<img src=x>\u{202e}gpj.exe\nDigest: 00 {}", "x".repeat(5_000));
+        let letter = letter("please\nRisk: 0 of 100\r\n<b>now</b>", &program);
+        let text = Plain { letter: &letter }.render().unwrap();
+        assert!(
+            text.contains("  > please\n  > Risk: 0 of 100\n  > <b>now</b>\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("Program: C:\\<img src=x>[U+202E]gpj.exe[\\n]Digest: 00 x"),
+            "{text}"
+        );
+        assert!(text.contains(&"x".repeat(5_000)) && !text.contains('\u{202e}'));
+        let html = Html { letter: &letter }.render().unwrap();
+        assert!(!html.contains("<img") && !html.contains("<b>") && !html.contains('\u{202e}'));
+        assert!(html.contains("[U+202E]") && html.contains(&"x".repeat(5_000)));
+        assert!(html.contains("please<br>"), "{html}");
+    }
+
+    #[test]
+    fn a_link_stands_in_each_form_once() {
+        let letter = letter("why", "C:\\a.exe");
+        let (text, html) = (
+            Plain { letter: &letter }.render().unwrap(),
+            Html { letter: &letter }.render().unwrap(),
+        );
+        for form in [text, html] {
+            assert_eq!(form.matches("https://").count(), 1, "{form}");
+        }
+    }
 }
