@@ -290,7 +290,8 @@ async fn words(
             format!("No longer needed: {what} for {who}"),
             "This request is settled",
             format!("{} There is nothing left for you to do.", settled(desk, request).await?),
-            last.and_then(|decision| decision.comment.clone()),
+            last.and_then(|decision| decision.comment.clone())
+                .or_else(|| request.cancel_reason.clone()),
         ),
         MailKind::Approved => {
             let until = request
