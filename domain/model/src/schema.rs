@@ -130,6 +130,8 @@ fn named(rust: &str) -> Option<Value> {
         "CollectionKind" => words(&["users", "machines", "applications"]),
         "Role" => words(&["member", "auditor", "approver", "admin", "owner"]),
         "Scope" => json!({ "type": "string", "pattern": "^[a-z]+:[a-z]+$" }),
+        "Uuid" => json!({ "type": "string", "format": "uuid" }),
+        "ActionResult" => words(&["permitted", "refused", "cancelled"]),
         "CancelCause" => words(&["withdrawn", "administrator", "user_disabled", "endpoint_removed"]),
         "Flag" => json!({ "type": "string", "pattern": "^[a-z_]+$" }),
         "PolicyRef" => object(

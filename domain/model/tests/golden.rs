@@ -1,6 +1,6 @@
 //! Golden fixtures: one file per event type and schema version, kept for ever. Every version ever shipped has to decode.
 //!
-//! `golden/TYPE.vN.json` holds `{stream, schema, data}`. A file is never changed. For a new type, run this test with
+//! `golden/TYPE.vN.json` holds `{stream, schema, data}`, `golden/TYPE.vN.whole.json` the same with the fields that may be left out. A file is never changed. For a new type, run this test with
 //! `GOLDEN=write`, look at the file it wrote, and commit it.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -62,6 +62,8 @@ fn sample(rust: &str) -> Value {
         "CollectionKind" => json!("machines"),
         "Role" => json!("approver"),
         "Scope" => json!("policies:read"),
+        "Uuid" => json!("019b0000-0000-7000-8000-000000000007"),
+        "ActionResult" => json!("permitted"),
         "CancelCause" => json!("withdrawn"),
         "Flag" => json!("unlinked_requester"),
         "PolicyRef" => json!({"id": id("pol"), "revision": 3}),

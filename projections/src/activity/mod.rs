@@ -3,10 +3,13 @@
 mod reader;
 mod reducer;
 
-pub use reader::{ActivityView, Numbers, find, list, numbers, recorded_between};
+pub use reader::{ActivityView, Numbers, find, list, numbers, recorded_between, under_numbers};
 pub(crate) use reducer::corrected;
 
 use crate::{Delta, Projection};
+
+/// The projection's name, for ever.
+pub const NAME: &str = "activity";
 
 /// The projection.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +17,7 @@ pub struct Activity;
 
 impl Projection for Activity {
     fn name(&self) -> &'static str {
-        "activity"
+        NAME
     }
 
     fn version(&self) -> u32 {

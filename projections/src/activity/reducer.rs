@@ -6,16 +6,18 @@ use std::{
 };
 
 use eventstore::TenantTx;
-use formats::{EndpointId, PersonId, RequestId, Timestamp};
+use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp};
 use model::{
-    activity::{ActionRecorded, ActivityEvent},
+    activity::{ActionRecorded, ActionResult, ActivityEvent},
     catalogue::AnyEvent,
     person::PersonEvent,
 };
 
 use crate::{
     Build, Delta, Envelope, FlushError, FoldError,
-    columns::{column, documents, documents_or_null, moment, number, small, tenant, uuids, without_nul},
+    columns::{
+        column, documents, documents_or_null, moment, moment_or_null, number, small, tenant, uuids, without_nul,
+    },
     projection::BoxFuture,
 };
 
@@ -37,6 +39,8 @@ struct Record {
 struct Counted {
     highest: u64,
     stored: u64,
+    reused: u64,
+    reused_at: Option<Timestamp>,
 }
 
 /// When a record happened, by the server's clock.
@@ -51,11 +55,18 @@ impl Delta for ActivityDelta {
             AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => {
                 let counted = self.endpoints.entry(e.endpoint).or_default();
                 counted.highest = counted.highest.max(e.seq);
-                counted.stored += 1;
+                if e.reuses.is_none() {
+                    counted.stored += 1;
+                }
                 self.records.push(Record {
                     position: event.position,
                     event: e.clone(),
                 });
+            }
+            AnyEvent::Activity(ActivityEvent::NumbersReused(e)) => {
+                let counted = self.endpoints.entry(e.endpoint).or_default();
+                counted.reused += u64::from(e.records);
+                counted.reused_at = Some(event.recorded_at);
             }
             AnyEvent::Person(PersonEvent::PersonErased(e)) => {
                 self.erased.insert(e.person);
@@ -97,15 +108,16 @@ async fn insert(tx: &mut TenantTx, build: i32, records: &[Record]) -> Result<(),
     }
     sqlx::query(
         "insert into activity (tenant_id, build, endpoint_id, seq, position, activity_id, person_id, at, corrected_at,
-           input, outcome, decision, snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id)
+           input, outcome, decision, snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id, result,
+           mfa_proof, reuses)
          select $1, $2, r.endpoint_id, r.seq, r.position, r.activity_id, r.person_id, r.at, r.corrected_at,
            r.input::json, r.outcome, r.decision::json, r.snapshot_epoch, r.snapshot_version, r.snapshot_sha256,
-           r.grant_request_id
+           r.grant_request_id, r.result, r.mfa_proof, r.reuses
          from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::uuid[], $7::uuid[], $8::timestamptz[],
              $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::int[], $14::bigint[], $15::text[],
-             $16::uuid[])
+             $16::uuid[], $17::text[], $18::uuid[], $19::uuid[])
            as r (endpoint_id, seq, position, activity_id, person_id, at, corrected_at, input, outcome, decision,
-             snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id)",
+             snapshot_epoch, snapshot_version, snapshot_sha256, grant_request_id, result, mfa_proof, reuses)",
     )
     .bind(tenant(tx))
     .bind(build)
@@ -123,6 +135,9 @@ async fn insert(tx: &mut TenantTx, build: i32, records: &[Record]) -> Result<(),
     .bind(column(records, |r| number(r.event.snapshot.version)))
     .bind(column(records, |r| without_nul(&r.event.snapshot.sha256)))
     .bind(column(records, |r| r.event.grant.map(RequestId::uuid)))
+    .bind(column(records, |r| r.event.result.map(ActionResult::as_str)))
+    .bind(column(records, |r| r.event.mfa_proof))
+    .bind(column(records, |r| r.event.reuses.map(ActivityId::uuid)))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -133,10 +148,11 @@ async fn count(tx: &mut TenantTx, build: i32, endpoints: &BTreeMap<EndpointId, C
         return Ok(());
     }
     sqlx::query(
-        "insert into activity_endpoint as a (tenant_id, build, endpoint_id, highest, stored)
-         select $1, $2, r.* from unnest($3::uuid[], $4::bigint[], $5::bigint[]) as r
+        "insert into activity_endpoint as a (tenant_id, build, endpoint_id, highest, stored, reused, reused_at)
+         select $1, $2, r.* from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[]) as r
          on conflict (tenant_id, build, endpoint_id) do update set
-           highest = greatest(a.highest, excluded.highest), stored = a.stored + excluded.stored",
+           highest = greatest(a.highest, excluded.highest), stored = a.stored + excluded.stored,
+           reused = a.reused + excluded.reused, reused_at = coalesce(excluded.reused_at, a.reused_at)",
     )
     .bind(tenant(tx))
     .bind(build)
@@ -151,6 +167,18 @@ async fn count(tx: &mut TenantTx, build: i32, endpoints: &BTreeMap<EndpointId, C
         endpoints
             .values()
             .map(|counted| number(counted.stored))
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        endpoints
+            .values()
+            .map(|counted| number(counted.reused))
+            .collect::<Vec<_>>(),
+    )
+    .bind(
+        endpoints
+            .values()
+            .map(|counted| moment_or_null(counted.reused_at))
             .collect::<Vec<_>>(),
     )
     .execute(&mut **tx)

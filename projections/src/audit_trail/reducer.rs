@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use eventstore::TenantTx;
 use formats::{ActorKind, PersonId, TypedId};
 use model::{
-    catalogue::AnyEvent, endpoint::EndpointEvent, person::PersonEvent, policy::PolicyEvent, request::RequestEvent,
-    tenant::TenantEvent, user::UserEvent,
+    activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, person::PersonEvent, policy::PolicyEvent,
+    request::RequestEvent, tenant::TenantEvent, user::UserEvent,
 };
 use serde_json::Value;
 use sqlx::Row;
@@ -166,6 +166,10 @@ fn marked(event: &AnyEvent) -> bool {
             | UserEvent::IdentitiesUnlinked(_)
             | UserEvent::SignedOut(_) => false,
         },
+        AnyEvent::Activity(event) => match event {
+            ActivityEvent::NumbersReused(_) => true,
+            ActivityEvent::ActionRecorded(_) => false,
+        },
         AnyEvent::Tenant(event) => match event {
             TenantEvent::LogRestored(_) => true,
             TenantEvent::TenantCreated(_)
@@ -183,7 +187,6 @@ fn marked(event: &AnyEvent) -> bool {
         | AnyEvent::ServiceAccount(_)
         | AnyEvent::IdentityProvider(_)
         | AnyEvent::DeploymentGroup(_)
-        | AnyEvent::Activity(_)
         | AnyEvent::Collection(_)
         | AnyEvent::ApprovalRules(_) => false,
     }

@@ -32,7 +32,8 @@ impl Delta for StatisticsDelta {
                     e.decision.outcome.as_str(),
                 );
             }
-            AnyEvent::Tenant(_)
+            AnyEvent::Activity(ActivityEvent::NumbersReused(_))
+            | AnyEvent::Tenant(_)
             | AnyEvent::Person(_)
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)

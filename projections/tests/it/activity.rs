@@ -3,7 +3,9 @@
 use formats::{ActivityId, EndpointId, PersonId, Timestamp, UserId};
 use model::{
     Personal,
-    activity::{ActionRecorded, Activity, ActivityCommand, CitedSnapshot, RecordedDecision, RecordedInput},
+    activity::{
+        ActionRecorded, ActionResult, Activity, ActivityCommand, CitedSnapshot, RecordedDecision, RecordedInput,
+    },
 };
 use policy_engine::{Outcome, Step};
 use projections::{
@@ -30,6 +32,7 @@ fn record(
         skew_ms: 0,
         input: Personal::new(RecordedInput {
             action: details("C:\\canary\\setup.exe", "x").action,
+            cwd: Some("C:\\canary".to_owned()),
             justification: Some("A canary reason".to_owned()),
         }),
         decision: RecordedDecision {
@@ -44,12 +47,22 @@ fn record(
             sha256: "ab".repeat(32),
         },
         grant: Some(world.id()),
+        result: Some(ActionResult::Refused),
+        mfa_proof: Some(world.id::<ActivityId>().uuid()),
+        reuses: None,
     }
 }
 
 async fn store(world: &World, endpoint: EndpointId, records: Vec<ActionRecorded>) {
+    let known = world
+        .store
+        .load::<Activity>(world.tenant, endpoint.uuid())
+        .await
+        .unwrap()
+        .0;
+    let known = Box::new(known);
     world
-        .run::<Activity>(endpoint.uuid(), ActivityCommand::RecordActions { records })
+        .run::<Activity>(endpoint.uuid(), ActivityCommand::RecordActions { known, records })
         .await
         .unwrap();
 }
@@ -78,6 +91,7 @@ async fn a_record_comes_back_whole_whatever_characters_it_has() {
         (view.decision, view.snapshot, view.grant),
         (odd.decision, odd.snapshot, odd.grant)
     );
+    assert_eq!((view.result, view.mfa_proof), (odd.result, odd.mfa_proof));
     assert_eq!(
         activity::find(&mut world.other_tx().await, odd.activity).await.unwrap(),
         None
@@ -116,6 +130,40 @@ async fn records_are_listed_by_number_and_gaps_are_counted() {
     );
     let numbers = activity::numbers(&mut tx, &[endpoint, quiet]).await.unwrap();
     assert_eq!((numbers.len(), numbers[0].highest, numbers[0].missing), (1, 9, 4));
+}
+
+#[tokio::test]
+async fn a_record_under_anothers_number_stands_beside_it_and_its_endpoint_is_flagged() {
+    let world = World::new().await;
+    let (endpoint, person): (EndpointId, PersonId) = (world.id(), world.id());
+    let make = |seq| record(&world, endpoint, person, seq, world.now(), Outcome::Allowed);
+    let first = vec![make(1), make(2), make(3)];
+    let mut other = make(2);
+    other.reuses = Some(first[1].activity);
+    store(&world, endpoint, first.clone()).await;
+    world.drain().await;
+    store(&world, endpoint, vec![other.clone(), make(4)]).await;
+    world.drain().await;
+    let mut tx = world.tx().await;
+    let mut shown = Vec::new();
+    let mut page = Page::first(2);
+    loop {
+        let found = activity::list(&mut tx, endpoint, &page).await.unwrap();
+        let last = found
+            .edges
+            .last()
+            .filter(|_| found.more)
+            .map(|edge| edge.cursor.clone());
+        shown.extend(found.nodes().into_iter().map(|r| (r.seq, r.reuses)));
+        let Some(last) = last else { break };
+        page = Page::after(last, 2);
+    }
+    assert_eq!(shown, [(4, None), (3, None), (2, other.reuses), (2, None), (1, None)]);
+    let found = activity::under_numbers(&mut tx, endpoint, &[2, 7]).await.unwrap();
+    assert_eq!(found, [(2, first[1].activity), (2, other.activity)]);
+    let numbers = activity::numbers(&mut tx, &[endpoint]).await.unwrap();
+    assert_eq!((numbers[0].highest, numbers[0].missing, numbers[0].reused), (4, 0, 1));
+    assert!(numbers[0].reused_at.is_some());
 }
 
 #[tokio::test]

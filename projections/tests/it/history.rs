@@ -1042,6 +1042,12 @@ impl<'w> History<'w> {
                     .pick(&self.requests)
                     .map(|s| s.request)
                     .filter(|_| self.chance.one_in(5));
+                let result = match seq % 3 {
+                    0 => "permitted",
+                    1 => "refused",
+                    _ => "cancelled",
+                };
+                let reuses = seq.is_multiple_of(20).then(|| self.world.id::<formats::ActivityId>());
                 let record = json!({
                     "endpoint": endpoint, "person": person, "activity": self.world.id::<formats::ActivityId>(),
                     "seq": seq, "at": self.world.now(), "skewMs": 17,
@@ -1049,11 +1055,19 @@ impl<'w> History<'w> {
                     "decision": {"outcome": outcome, "steps": steps, "matched": matched, "engine": "1"},
                     "snapshot": {"epoch": 1, "version": 1, "sha256": "ab".repeat(32)},
                     "grant": grant,
+                    "result": result,
+                    "reuses": reuses,
                 });
                 serde_json::from_value::<ActionRecorded>(record).unwrap()
             })
             .collect();
-        self.run::<Activity>(endpoint.uuid(), ActivityCommand::RecordActions { records })
+        let known = self
+            .world
+            .store
+            .load::<Activity>(self.world.tenant, endpoint.uuid())
+            .await;
+        let known = Box::new(known.unwrap().0);
+        self.run::<Activity>(endpoint.uuid(), ActivityCommand::RecordActions { known, records })
             .await;
     }
 }

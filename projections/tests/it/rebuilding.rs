@@ -74,7 +74,7 @@ async fn rows_built_anew_equal_those_that_grew_with_the_log() {
     loop {
         let head = world.store.head(world.tenant).await.unwrap();
         // Long enough, and nothing that can happen is missing.
-        if head >= EVENTS && (missing(&world).await.is_empty() || head >= 2 * EVENTS) {
+        if head >= EVENTS && (missing(&world).await.is_empty() || head >= 4 * EVENTS) {
             break;
         }
         if head >= next_drain {

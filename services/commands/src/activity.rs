@@ -1,11 +1,15 @@
 //! What agents report: records of actions, which snapshot they enforce, and that they are alive.
 
+use eventstore::ExecuteError;
 use formats::{
-    Timestamp,
-    agent_wire::{ActivityBatch, MAX_BATCH, SnapshotAck},
+    ActivityId, EndpointId, PersonId, Timestamp,
+    agent_wire::{ActivityBatch, ActivityRecord, MAX_BATCH, PolicyRevision, RecordResult, SnapshotAck},
 };
 use model::{
-    activity::{ActionRecorded, Activity, ActivityCommand, CitedSnapshot, RecordedDecision, RecordedInput},
+    activity::{
+        ActionRecorded, ActionResult, Activity, ActivityCommand, ActivityError, CitedSnapshot, RecordedDecision,
+        RecordedInput,
+    },
     endpoint::{Endpoint, EndpointCommand},
     request::PolicyRef,
 };
@@ -13,12 +17,15 @@ use serde_json::json;
 
 use crate::{App, Caller, Outcome, Principal, Refusal, Written};
 
+/// How often a batch is looked at again that another of its endpoint overtook.
+const ATTEMPTS: u32 = 5;
+
 impl App {
     /// Stores a batch of records; what is there already is passed over. Gives the highest number below which nothing is
     /// missing or known to be missing.
     ///
     /// # Errors
-    /// `BAD_INPUT` for more than 500 records or numbers out of range; `FORBIDDEN` for anyone but agents.
+    /// `CONFLICT` where other batches of this endpoint are faster each time; `BAD_INPUT` for more than 500 records or numbers out of range; `FORBIDDEN` for anyone but agents.
     pub async fn record_activity(&self, caller: &Caller, batch: ActivityBatch) -> Outcome<u64> {
         let Principal::Endpoint { endpoint, .. } = caller.principal else {
             return Err(Refusal::forbidden("this is for agents"));
@@ -29,59 +36,69 @@ impl App {
                 format!("records has to hold at most {MAX_BATCH}"),
             ));
         }
-        let known: Activity = self.state(caller.tenant, endpoint.uuid()).await?;
-        let mut records = Vec::with_capacity(batch.records.len());
-        for record in batch.records {
-            if known.has(record.seq) {
+        for _ in 0..ATTEMPTS {
+            let known: Activity = self.state(caller.tenant, endpoint.uuid()).await?;
+            let records = self.unknown(caller, endpoint, &known, &batch).await?;
+            if records.is_empty() {
+                return Ok(known.highest());
+            }
+            let ids: Vec<_> = records.iter().map(|record| (record.seq, record.activity)).collect();
+            let known = Box::new(known);
+            let command = ActivityCommand::RecordActions { known, records };
+            let content = json!({ "records": ids });
+            let envelope = self.envelope(caller, "recordActions", &content)?;
+            let done = self
+                .run_in::<Activity>(caller.tenant, endpoint.uuid(), &envelope, command)
+                .await;
+            match done {
+                Ok(_) => {
+                    let state: Activity = self.state(caller.tenant, endpoint.uuid()).await?;
+                    return Ok(state.highest());
+                }
+                // Another batch was faster: what is known is looked up once more.
+                Err(ExecuteError::Refused(ActivityError::Moved)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Refusal::of(&ActivityError::Moved))
+    }
+
+    /// The records of a batch that are not stored. One whose number another record has says so: agents number without
+    /// a gap and forget nothing that was not confirmed, so that this one, or its disk, is a copy.
+    async fn unknown(
+        &self,
+        caller: &Caller,
+        endpoint: EndpointId,
+        known: &Activity,
+        batch: &ActivityBatch,
+    ) -> Outcome<Vec<ActionRecorded>> {
+        let taken: Vec<u64> = batch
+            .records
+            .iter()
+            .map(|r| r.seq)
+            .filter(|seq| known.has(*seq))
+            .collect();
+        let mut stored = Vec::new();
+        if !taken.is_empty() {
+            let head = self.store.head(caller.tenant).await?;
+            if !self.shows(&[projections::activity::NAME], caller.tenant, head).await {
+                return Err(Refusal::unavailable("the recorded actions are behind the log"));
+            }
+            let mut tx = self.reading(caller.tenant).await?;
+            stored = projections::activity::under_numbers(&mut tx, endpoint, &taken).await?;
+        }
+        let mut records = Vec::new();
+        for record in &batch.records {
+            let under = || stored.iter().filter(|(seq, _)| *seq == record.seq);
+            if under().any(|(_, id)| *id == record.id) {
                 continue;
             }
+            let reuses = under().next().map(|(_, id)| *id);
+            stored.push((record.seq, record.id));
             let person = self.person_of(caller, &record.action.user.name, endpoint).await?;
-            let matched = record
-                .decision
-                .matched
-                .iter()
-                .filter_map(|p| {
-                    Some(PolicyRef {
-                        id: p.id.parse().ok()?,
-                        revision: u32::try_from(p.revision).ok()?,
-                    })
-                })
-                .collect();
-            records.push(ActionRecorded {
-                endpoint,
-                person,
-                activity: record.id,
-                seq: record.seq,
-                at: record.occurred_at,
-                skew_ms: batch.skew_ms,
-                decision: RecordedDecision {
-                    outcome: record.decision.outcome,
-                    steps: record.decision.steps,
-                    matched,
-                    engine: record.decision.engine,
-                },
-                input: RecordedInput {
-                    action: record.action,
-                    justification: record.justification,
-                }
-                .into(),
-                snapshot: CitedSnapshot {
-                    epoch: u32::try_from(record.snapshot.epoch).unwrap_or(u32::MAX),
-                    version: record.snapshot.version,
-                    sha256: record.snapshot.sha256.to_string(),
-                },
-                grant: record.grant_use.map(|used| used.request_id),
-            });
+            records.push(recorded(endpoint, person, batch.skew_ms, record.clone(), reuses));
         }
-        if records.is_empty() {
-            return Ok(known.highest());
-        }
-        let content = json!({ "seq": records.iter().map(|r| r.seq).collect::<Vec<_>>() });
-        let command = ActivityCommand::RecordActions { records };
-        self.run::<Activity>(caller, "recordActions", endpoint.uuid(), &content, command)
-            .await?;
-        let state: Activity = self.state(caller.tenant, endpoint.uuid()).await?;
-        Ok(state.highest())
+        Ok(records)
     }
 
     /// Notes which snapshot an agent enforces.
@@ -125,5 +142,54 @@ impl App {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.ambient().now()
+    }
+}
+
+/// A record as the log has it.
+fn recorded(
+    endpoint: EndpointId,
+    person: PersonId,
+    skew_ms: i64,
+    record: ActivityRecord,
+    reuses: Option<ActivityId>,
+) -> ActionRecorded {
+    let cited = |policy: PolicyRevision| {
+        Some(PolicyRef {
+            id: policy.id.parse().ok()?,
+            revision: u32::try_from(policy.revision).ok()?,
+        })
+    };
+    ActionRecorded {
+        endpoint,
+        person,
+        activity: record.id,
+        seq: record.seq,
+        at: record.occurred_at,
+        skew_ms,
+        decision: RecordedDecision {
+            outcome: record.decision.outcome,
+            steps: record.decision.steps,
+            matched: record.decision.matched.into_iter().filter_map(cited).collect(),
+            engine: record.decision.engine,
+        },
+        input: RecordedInput {
+            action: record.action,
+            cwd: record.cwd,
+            justification: record.justification,
+        }
+        .into(),
+        snapshot: CitedSnapshot {
+            epoch: u32::try_from(record.snapshot.epoch).unwrap_or(u32::MAX),
+            version: record.snapshot.version,
+            sha256: record.snapshot.sha256.to_string(),
+        },
+        grant: record.grant_use.map(|used| used.request_id),
+        result: record.result.map(|result| match result {
+            RecordResult::Permitted => ActionResult::Permitted,
+            RecordResult::Refused => ActionResult::Refused,
+            RecordResult::Cancelled => ActionResult::Cancelled,
+        }),
+        mfa_proof: record.mfa_proof,
+        reuses,
     }
 }

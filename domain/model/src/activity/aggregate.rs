@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActionRecorded, ActivityCommand, ActivityError, ActivityEvent};
+use super::{ActionRecorded, ActivityCommand, ActivityError, ActivityEvent, NumbersReused};
 use crate::{Noun, aggregate::aggregate};
 
 /// The most ranges of missing numbers that are remembered.
@@ -16,6 +16,8 @@ pub struct Activity {
     highest: u64,
     /// First missing number → last missing number.
     gaps: BTreeMap<u64, u64>,
+    /// How many records came under numbers that others had.
+    reused: u64,
 }
 
 aggregate!(Activity, "activity", ActivityCommand, ActivityEvent, ActivityError);
@@ -61,28 +63,45 @@ impl Activity {
     fn fold(&mut self, event: ActivityEvent) {
         match event {
             ActivityEvent::ActionRecorded(ActionRecorded { seq, .. }) => self.note(seq),
+            ActivityEvent::NumbersReused(e) => self.reused += u64::from(e.records),
         }
     }
 }
 
 impl Noun for Activity {
     fn decide(&self, command: ActivityCommand) -> Result<Vec<ActivityEvent>, ActivityError> {
-        let ActivityCommand::RecordActions { records } = command;
+        let ActivityCommand::RecordActions { known, records } = command;
+        if *known != *self {
+            return Err(ActivityError::Moved);
+        }
         let mut after = self.clone();
         let mut events = Vec::new();
+        let mut reused: Option<NumbersReused> = None;
         for record in records {
-            if record.seq == 0 || record.seq >= 1 << 53 {
+            let seq = record.seq;
+            if seq == 0 || seq >= 1 << 53 {
                 return Err(ActivityError::SeqOutOfRange);
             }
-            if after.has(record.seq) {
+            if record.reuses.is_some() {
+                let reused = reused.get_or_insert(NumbersReused {
+                    endpoint: record.endpoint,
+                    first: seq,
+                    last: seq,
+                    records: 0,
+                });
+                reused.first = reused.first.min(seq);
+                reused.last = reused.last.max(seq);
+                reused.records += 1;
+            } else if after.has(seq) {
                 continue;
             }
-            after.note(record.seq);
+            after.note(seq);
             if after.gaps.len() > GAPS_MAX {
                 return Err(ActivityError::TooManyGaps { limit: GAPS_MAX });
             }
             events.push(record.into());
         }
+        events.extend(reused.map(ActivityEvent::from));
         Ok(events)
     }
 }

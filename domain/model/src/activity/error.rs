@@ -14,6 +14,9 @@ pub enum ActivityError {
         /// The most.
         limit: usize,
     },
+    /// Other records came in meanwhile.
+    #[error("other records of this endpoint were stored meanwhile")]
+    Moved,
 }
 
 impl Coded for ActivityError {
@@ -21,6 +24,7 @@ impl Coded for ActivityError {
         match self {
             Self::SeqOutOfRange => "BAD_INPUT",
             Self::TooManyGaps { .. } => "TOO_MANY_GAPS",
+            Self::Moved => "CONFLICT",
         }
     }
 

@@ -3,6 +3,7 @@
 use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp};
 use policy_engine::{Action, Outcome, Step};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     Personal,
@@ -37,8 +38,35 @@ pub struct RecordedDecision {
 pub struct RecordedInput {
     /// The whole of the engine's input.
     pub action: Action,
+    /// The working directory, where the endpoint told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
     /// What the person wrote, if a justification was asked.
     pub justification: Option<String>,
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionResult {
+    /// It went on.
+    Permitted,
+    /// It did not.
+    Refused,
+    /// The user gave up.
+    Cancelled,
+}
+
+impl ActionResult {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permitted => "permitted",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 events! {
@@ -60,6 +88,26 @@ events! {
             snapshot: CitedSnapshot,
             /// The request whose grant was used.
             grant: Option<RequestId>,
+            /// What became of the action, where the agent knew.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            result: Option<ActionResult>,
+            /// The id of the proof that satisfied the one-time code.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            mfa_proof: Option<Uuid>,
+            /// The other record that the endpoint gave this number before: see [`NumbersReused`].
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reuses: Option<ActivityId>,
+        }
+        /// A batch had records under numbers that other records have: the endpoint was restored from a copy, or a copy of
+        /// it runs beside it. The records stand before this event.
+        NumbersReused {
+            endpoint: EndpointId,
+            /// The lowest of the numbers.
+            first: u64,
+            /// The highest of them.
+            last: u64,
+            /// How many records of the batch it were.
+            records: u32,
         }
     }
 }
@@ -68,12 +116,14 @@ impl EventData for ActivityEvent {
     fn person(&self) -> Option<PersonId> {
         match self {
             Self::ActionRecorded(e) => Some(e.person),
+            Self::NumbersReused(_) => None,
         }
     }
 
     fn occurred_at(&self) -> Option<Timestamp> {
         match self {
             Self::ActionRecorded(e) => Some(e.at),
+            Self::NumbersReused(_) => None,
         }
     }
 }

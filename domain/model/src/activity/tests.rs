@@ -28,17 +28,28 @@ fn record(seq: u64) -> ActionRecorded {
             sha256: String::new(),
         },
         grant: None,
+        result: None,
+        mfa_proof: None,
+        reuses: None,
+    }
+}
+
+fn command(state: &Activity, records: Vec<ActionRecorded>) -> ActivityCommand {
+    ActivityCommand::RecordActions {
+        known: Box::new(state.clone()),
+        records,
     }
 }
 
 /// The numbers of the events that a batch adds, applied to the state.
 fn take(state: &mut Activity, batch: &[u64]) -> Result<Vec<u64>, ActivityError> {
     let records = batch.iter().map(|seq| record(*seq)).collect();
-    let events = state.decide(ActivityCommand::RecordActions { records })?;
+    let events = state.decide(command(state, records))?;
     let mut taken = Vec::new();
     for event in events {
-        let ActivityEvent::ActionRecorded(e) = &event;
-        taken.push(e.seq);
+        if let ActivityEvent::ActionRecorded(e) = &event {
+            taken.push(e.seq);
+        }
         cqrs_es::Aggregate::apply(state, event);
     }
     Ok(taken)
@@ -66,6 +77,40 @@ fn the_gaps_that_are_remembered_are_finite() {
     assert_eq!(
         take(&mut Activity::default(), &far),
         Err(ActivityError::TooManyGaps { limit: GAPS_MAX })
+    );
+}
+
+#[test]
+fn a_record_under_a_number_that_another_has_is_stored_beside_it_and_told() {
+    let mut state = Activity::default();
+    take(&mut state, &[1, 2, 3]).unwrap();
+    let other = |seq| ActionRecorded {
+        reuses: Some(ActivityId::default()),
+        ..record(seq)
+    };
+    let events = state
+        .decide(command(&state, vec![other(2), other(3), record(4)]))
+        .unwrap();
+    let told = NumbersReused {
+        endpoint: EndpointId::default(),
+        first: 2,
+        last: 3,
+        records: 2,
+    };
+    assert_eq!(
+        events,
+        [other(2).into(), other(3).into(), record(4).into(), told.into()]
+    );
+    let known = Box::new(state.clone());
+    for event in events {
+        cqrs_es::Aggregate::apply(&mut state, event);
+    }
+    assert_eq!(state.highest(), 4);
+    // What was looked up for an earlier state counts no more: sent twice at once, it is stored once.
+    let records = vec![other(2)];
+    assert_eq!(
+        state.decide(ActivityCommand::RecordActions { known, records }),
+        Err(ActivityError::Moved)
     );
 }
 

@@ -161,6 +161,17 @@ pub(crate) fn summary(event_type: &str, data: &Value) -> String {
         let flags: Vec<_> = flags.iter().filter_map(Value::as_str).collect();
         flags.join(", ").replace('_', " ")
     });
+    if event_type == "NumbersReused" {
+        let records = data.get("records").and_then(Value::as_u64).unwrap_or(1);
+        let many = if records == 1 {
+            "1 record has a number"
+        } else {
+            &format!("{records} records have numbers")
+        };
+        return format!(
+            "{words}: {many} of others, so that the endpoint was restored from a copy, or a copy of it runs"
+        );
+    }
     let flags = flags.as_deref().filter(|flags| !flags.is_empty());
     match (subject, flags.or_else(|| text("/reason")).or_else(|| text("/comment"))) {
         (Some(subject), Some(reason)) => format!("{words}: {subject} ({reason})"),
@@ -288,6 +299,10 @@ mod tests {
         assert_eq!(
             summary("RequestDenied", &json!({"comment": "No."})),
             "Request denied: No."
+        );
+        assert_eq!(
+            summary("NumbersReused", &json!({"records": 2})),
+            "Numbers reused: 2 records have numbers of others, so that the endpoint was restored from a copy, or a copy of it runs"
         );
         assert_eq!(summary("MfaEnrolled", &json!({"method": "totp"})), "MFA enrolled: totp");
         let submitted =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, connection::EmptyFields};
 use commands::{Act, Refusal};
 use formats::EndpointId;
 use projections::{
@@ -17,6 +17,7 @@ use super::{
     ids::{named, shown, typed},
     loaders::{AccountsOn, RecordsOf},
     paging::{Connection, Total, connect, cost, page},
+    recorded_actions::RecordedAction,
     scalars::{DateTime, Position},
     users::User,
     words::{EndpointStatus, Os, all},
@@ -121,6 +122,36 @@ impl Endpoint {
     async fn gaps(&self, ctx: &Context<'_>) -> Answer<i32> {
         let numbers = ctx.frame().load().load_one(RecordsOf(self.0.id)).await?;
         Ok(numbers.map_or(0, |numbers| numbers.missing.try_into().unwrap_or(i32::MAX)))
+    }
+
+    /// Records that came under numbers of other records: the endpoint was restored from a copy, or a copy of it runs.
+    /// None of them is lost.
+    async fn reused_numbers(&self, ctx: &Context<'_>) -> Answer<i32> {
+        let numbers = ctx.frame().load().load_one(RecordsOf(self.0.id)).await?;
+        Ok(numbers.map_or(0, |numbers| numbers.reused.try_into().unwrap_or(i32::MAX)))
+    }
+
+    /// When the last of those came.
+    async fn numbers_reused_at(&self, ctx: &Context<'_>) -> Answer<Option<DateTime>> {
+        let numbers = ctx.frame().load().load_one(RecordsOf(self.0.id)).await?;
+        Ok(numbers.and_then(|numbers| numbers.reused_at).map(Into::into))
+    }
+
+    /// What its agent recorded, the newest number first; for whoever may read the audit trail.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn records(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Answer<Connection<RecordedAction>> {
+        let frame = ctx.frame_for(Act::ReadAudit)?;
+        let page = page(first, after, last, before)?;
+        let mut tx = frame.tx().await?;
+        let found = projections::activity::list(&mut tx, self.0.id, &page).await?;
+        Ok(connect(&page, found, EmptyFields, RecordedAction))
     }
 
     /// The accounts that were first seen here, at most 200.

@@ -6,6 +6,7 @@
 //! document may hold is counted in `limits` before anything of it is executed. Start reading at `http` and
 //! `context`.
 
+mod action;
 mod actor;
 mod approval_rules;
 mod audit;
@@ -30,6 +31,7 @@ mod policies;
 mod policy_changes;
 mod policy_drafts;
 mod policy_files;
+mod recorded_actions;
 mod request_changes;
 mod request_standing;
 mod requests;

@@ -15,6 +15,7 @@ use super::{
     identity_providers::IdentityProvider,
     ids::typed,
     policies::{Policy, PolicyRevision},
+    recorded_actions::RecordedAction,
     requests::{Grant, Request},
     scim::ScimToken,
     service_accounts::{ApiKey, ServiceAccount},
@@ -37,6 +38,7 @@ pub(crate) enum Node {
     IdentityProvider(IdentityProvider),
     Policy(Policy),
     PolicyRevision(PolicyRevision),
+    RecordedAction(RecordedAction),
     RegistrationToken(RegistrationToken),
     Request(Request),
     ScimToken(ScimToken),
@@ -60,6 +62,7 @@ async fn find(frame: &Frame, id: &ID) -> Answer<Option<Node>> {
         return Ok(None);
     };
     Ok(match kind {
+        "act" => one!(RecordedAction),
         "col" => one!(Collection),
         "dgr" => one!(DeploymentGroup),
         "end" => one!(Endpoint),

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use commands::{Act, Refusal};
-use formats::{EndpointId, RequestId, Timestamp, UserId, id::encode_suffix};
+use commands::Act;
+use formats::{EndpointId, RequestId, UserId, id::encode_suffix};
 use model::request::Flag;
 use projections::request_queue::{Decision, Escalation as Escalated, Filter, Grant as Granted, QueuedRequest, Sort};
 
 use super::{
+    action::Action,
     actor::Actor,
     approval_rules::ApprovalRule,
     context::{Ask, Frame},
@@ -22,7 +23,7 @@ use super::{
     request_standing::{self as standing, EligibleApprover},
     scalars::{DateTime, Digest, Position},
     users::User,
-    words::{ActionType, Control, DecidedAs, DecisionVerdict, GrantStatus, Os, RequestSort, RequestStatus, Step, all},
+    words::{ActionType, Control, DecidedAs, DecisionVerdict, GrantStatus, RequestSort, RequestStatus, Step, all},
 };
 
 #[derive(Debug, Clone)]
@@ -51,7 +52,14 @@ impl Request {
     }
 
     async fn action(&self) -> Action {
-        Action(Arc::clone(&self.0))
+        let details = self.0.details.as_ref();
+        Action {
+            action_type: self.0.action_type,
+            endpoint: self.0.endpoint,
+            told_at: self.0.submitted_at,
+            known: details.map(|details| details.action.clone()),
+            cwd: details.and_then(|details| details.cwd.clone()),
+        }
     }
 
     /// What `approve` and `deny` must carry.
@@ -241,110 +249,6 @@ impl Request {
     async fn position(&self) -> Position {
         Position(self.0.position)
     }
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Action(Arc<QueuedRequest>);
-
-impl Action {
-    fn known(&self) -> Option<&policy_engine::Action> {
-        self.0.details.as_ref().map(|details| &details.action)
-    }
-}
-
-/// One attempt on an endpoint, whole: nothing in it is shortened. Empty once the person was erased.
-#[Object]
-impl Action {
-    #[graphql(name = "type")]
-    async fn action_type(&self) -> ActionType {
-        self.0.action_type.into()
-    }
-
-    /// The account as the endpoint names it, with its domain.
-    async fn user_name(&self) -> &str {
-        self.known().map(|action| action.user.name.as_str()).unwrap_or_default()
-    }
-
-    async fn user_groups(&self) -> &[String] {
-        self.known()
-            .map(|action| action.user.groups.as_slice())
-            .unwrap_or_default()
-    }
-
-    async fn machine_name(&self) -> &str {
-        self.known()
-            .map(|action| action.machine.name.as_str())
-            .unwrap_or_default()
-    }
-
-    async fn os(&self, ctx: &Context<'_>) -> Answer<Os> {
-        if let Some(action) = self.known() {
-            return Ok(action.machine.os.into());
-        }
-        let endpoint = ctx.frame().load().load_one(self.0.endpoint).await?;
-        let endpoint = endpoint.ok_or_else(|| Refusal::internal("a request's endpoint is missing"))?;
-        Ok(endpoint.machine.os.into())
-    }
-
-    async fn application(&self) -> Application {
-        let application = self.known().and_then(|action| action.application.clone());
-        application.map_or_else(Application::default, |application| Application {
-            path: application.path,
-            sha256: application.sha256,
-            publisher: application.publisher,
-            certificate: application.certificate,
-        })
-    }
-
-    async fn command_line(&self) -> Option<&str> {
-        self.known()?.command_line.as_deref()
-    }
-
-    async fn file(&self) -> Option<&str> {
-        self.known()?.file.as_deref()
-    }
-
-    /// The working directory, where the endpoint told one; it is part of the digest.
-    async fn cwd(&self) -> Option<&str> {
-        self.0.details.as_ref()?.cwd.as_deref()
-    }
-
-    /// At the endpoint, in UTC.
-    async fn at(&self) -> DateTime {
-        let told = self
-            .known()
-            .and_then(|action| action.at.as_str().parse::<Timestamp>().ok());
-        told.unwrap_or(self.0.submitted_at).into()
-    }
-
-    /// The endpoint's offset from UTC in minutes.
-    async fn offset_minutes(&self) -> i32 {
-        self.known().map_or(0, |action| offset_minutes(action.at.as_str()))
-    }
-}
-
-/// The offset at the end of an RFC 3339 text.
-fn offset_minutes(text: &str) -> i32 {
-    let Some(offset) = text.len().checked_sub(6).and_then(|from| text.get(from..)) else {
-        return 0;
-    };
-    let sign = match offset.as_bytes().first() {
-        Some(b'+') => 1,
-        Some(b'-') => -1,
-        _ => return 0,
-    };
-    let Some((hours, minutes)) = offset.get(1..).and_then(|offset| offset.split_once(':')) else {
-        return 0;
-    };
-    sign * (hours.parse::<i32>().unwrap_or(0) * 60 + minutes.parse::<i32>().unwrap_or(0))
-}
-
-#[derive(Debug, Clone, Default, SimpleObject)]
-pub(crate) struct Application {
-    path: String,
-    sha256: Option<String>,
-    publisher: Option<String>,
-    certificate: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -695,14 +599,6 @@ impl RequestQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoints_offset_is_read_from_the_end_of_its_clock() {
-        assert_eq!(offset_minutes("2026-03-02T10:00:00+01:00"), 60);
-        assert_eq!(offset_minutes("2026-03-02T10:00:00.5-03:30"), -210);
-        assert_eq!(offset_minutes("2026-03-02T10:00:00Z"), 0);
-        assert_eq!(offset_minutes(""), 0);
-    }
 
     #[test]
     fn a_grant_has_the_id_of_its_request_under_another_prefix() {

@@ -292,6 +292,83 @@ async fn records_come_compressed_with_any_character_and_are_stored_once() {
 }
 
 #[tokio::test]
+async fn a_record_is_shown_whole_and_one_under_a_taken_number_is_kept_beside_the_other() {
+    let world = World::new().await;
+    let agent = world.agent("lab").await;
+    let mut first = record(&agent, 1, "ls");
+    first["cwd"] = "/srv/canary".into();
+    first["mfaProof"] = "019b0000-0000-7000-8000-000000000007".into();
+    first["justification"] = "It is needed".into();
+    let batch = |records: Value| json!({ "records": records });
+    let send = async |records: Value| {
+        agent
+            .post("/agent/v1/activity", &batch(records))
+            .await
+            .expect(200)
+            .json()
+    };
+    assert_eq!(send(json!([first])).await["storedSeq"], 1);
+    // Restored from a copy, the agent gives the number 1 once more, and goes on.
+    let (mut other, mut next) = (record(&agent, 1, "rm"), record(&agent, 2, "id"));
+    other["id"] = "act_01h2xcejqtf2nbrexx3vqjhp43".into();
+    next["id"] = "act_01h2xcejqtf2nbrexx3vqjhp44".into();
+    assert_eq!(send(json!([other, next])).await["storedSeq"], 2);
+    let head = world.app.store.head(world.tenant).await.unwrap();
+    assert_eq!(send(json!([other, next])).await["storedSeq"], 2, "sent again");
+    assert_eq!(world.app.store.head(world.tenant).await.unwrap(), head);
+
+    assert!(world.app.settled(world.tenant, head).await);
+    let browser = world.browser("owner").await;
+    let query = r"query ($id: ID!) { endpoint(id: $id) { gaps reusedNumbers numbersReusedAt
+        records(first: 5) { nodes { id number outcome result justification mfaProofId reusesNumberOfId
+            action { commandLine cwd } snapshot { version } } } } }";
+    let shown = crate::graphql::data(&browser, query, json!({ "id": agent.endpoint })).await;
+    let endpoint = &shown["endpoint"];
+    assert_eq!((&endpoint["gaps"], &endpoint["reusedNumbers"]), (&json!(0), &json!(1)));
+    assert!(endpoint["numbersReusedAt"].is_string());
+    let nodes = endpoint["records"]["nodes"].as_array().unwrap();
+    let lines: Vec<_> = nodes
+        .iter()
+        .map(|node| (&node["number"], &node["action"]["commandLine"]))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            (&json!(2), &json!("id")),
+            (&json!(1), &json!("rm")),
+            (&json!(1), &json!("ls"))
+        ]
+    );
+    assert_eq!(nodes[1]["reusesNumberOfId"], nodes[2]["id"]);
+    assert_eq!(
+        json!([
+            nodes[2]["action"]["cwd"],
+            nodes[2]["result"],
+            nodes[2]["mfaProofId"],
+            nodes[2]["justification"]
+        ]),
+        json!([
+            "/srv/canary",
+            "REFUSED",
+            "019b0000-0000-7000-8000-000000000007",
+            "It is needed"
+        ])
+    );
+    let marked = "{ auditEvents(filter: {markedOnly: true}) { nodes { type summary } } }";
+    let marked = crate::graphql::data(&browser, marked, json!({})).await;
+    assert_eq!(marked["auditEvents"]["nodes"][0]["type"], "NumbersReused");
+    // The log holds the directory sealed, and what became of it in clear.
+    let events = world.app.store.read(world.tenant, 0, 1_000).await.unwrap();
+    let recorded = events.iter().find(|e| e.body.event_type == "ActionRecorded").unwrap();
+    assert_eq!(recorded.body.data["result"], "refused");
+    let stored: Vec<String> = sqlx::query_scalar("select convert_from(body, 'UTF8') from events")
+        .fetch_all(&mut *world.app.reading(world.tenant).await.unwrap())
+        .await
+        .unwrap();
+    assert!(!stored.iter().any(|body| body.contains("canary")), "sealed");
+}
+
+#[tokio::test]
 async fn a_heartbeat_and_an_inventory_are_kept() {
     let world = World::new().await;
     let agent = world.agent("lab").await;

@@ -95,6 +95,8 @@ export function makeWorld(now = Date.now()): World {
     plugins: ["policy", "api", "logging", "client"].map((plugin) => ({ name: plugin, state: "running" })),
     reregistered: false,
     gaps: 0,
+    reusedNumbers: 0,
+    numbersReusedAt: null,
     accounts: [],
     removedAt: null,
     ...more,

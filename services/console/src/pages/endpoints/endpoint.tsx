@@ -20,7 +20,7 @@ const EndpointLook = graphql(`
   query EndpointPage($id: ID!) {
     endpoint(id: $id) {
       id name status os osVersion agentVersion machineId registeredAt lastSeenAt offeredSnapshot appliedSnapshot appliedAt
-      queueLength clockSkewMs reregistered gaps removedAt
+      queueLength clockSkewMs reregistered gaps reusedNumbers numbersReusedAt removedAt
       plugins { name state }
       deploymentGroup { id name }
       accounts { account personId firstSeenAt user { id name } }
@@ -109,6 +109,12 @@ function Body({ data, endpoint }: { data: EndpointPageQuery; endpoint: NonNullab
       {endpoint.gaps > 0 && (
         <Note tone="bad" title="Records are missing">
           The agent's numbering has {endpoint.gaps === 1 ? "a gap" : `${endpoint.gaps} gaps`}: something it recorded never arrived.
+        </Note>
+      )}
+      {endpoint.reusedNumbers > 0 && endpoint.numbersReusedAt && (
+        <Note tone="bad" title="Restored from a copy, or cloned">
+          {endpoint.reusedNumbers === 1 ? "A record came under a number that another record has" : `${endpoint.reusedNumbers} records came under numbers that other records have`}
+          , last <When at={endpoint.numbersReusedAt} />. All of them are kept.
         </Note>
       )}
       <div className="columns columns--half">

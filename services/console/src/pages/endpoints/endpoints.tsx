@@ -18,7 +18,7 @@ const EndpointsLook = graphql(`
   query Endpoints($filter: EndpointFilter, $search: String, $after: String) {
     endpoints(filter: $filter, search: $search, first: 50, after: $after) {
       nodes {
-        id name status os osVersion agentVersion lastSeenAt offeredSnapshot appliedSnapshot queueLength reregistered gaps
+        id name status os osVersion agentVersion lastSeenAt offeredSnapshot appliedSnapshot queueLength reregistered gaps reusedNumbers
         deploymentGroup { id name }
       }
       pageInfo { hasNextPage endCursor }
@@ -108,8 +108,9 @@ export function Endpoints() {
                       <span className="chips">
                         {row.reregistered && <Tag tone="warn">Registered again</Tag>}
                         {row.gaps > 0 && <Tag tone="bad">Records missing</Tag>}
+                        {row.reusedNumbers > 0 && <Tag tone="bad">Restored or cloned</Tag>}
                         {(row.queueLength ?? 0) > 0 && <Tag>{row.queueLength} waiting</Tag>}
-                        {!row.reregistered && row.gaps === 0 && !row.queueLength && <span className="soft">None</span>}
+                        {!row.reregistered && row.gaps === 0 && row.reusedNumbers === 0 && !row.queueLength && <span className="soft">None</span>}
                       </span>
                     ),
                   },

@@ -276,6 +276,7 @@ impl Desk {
                 skew_ms: 17,
                 input: Personal::new(RecordedInput {
                     action: action(self.seq)?,
+                    cwd: None,
                     justification: Some("Daily work".to_owned()),
                 }),
                 decision: RecordedDecision {
@@ -290,10 +291,18 @@ impl Desk {
                     sha256: "ab".repeat(32),
                 },
                 grant: None,
+                result: None,
+                mfa_proof: None,
+                reuses: None,
             });
         }
-        let record = ActivityCommand::RecordActions { records };
-        self.town.run::<Activity>(self.endpoint.uuid(), record).await
+        let stream = self.endpoint.uuid();
+        let (known, _) = self.town.store.load::<Activity>(self.town.tenant, stream).await?;
+        let record = ActivityCommand::RecordActions {
+            known: Box::new(known),
+            records,
+        };
+        self.town.run::<Activity>(stream, record).await
     }
 }
 
