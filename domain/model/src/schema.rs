@@ -138,7 +138,10 @@ fn named(rust: &str) -> Option<Value> {
             &["id", "revision"],
             json!({ "id": of("PolicyId").ok()?, "revision": whole }),
         ),
-        "SnapshotRef" => object(&["epoch", "version"], json!({ "epoch": whole, "version": whole })),
+        "SnapshotRef" => object(
+            &["epoch", "version"],
+            json!({ "epoch": whole, "version": whole, "sha256": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }),
+        ),
         "CitedSnapshot" => object(
             &["epoch", "version", "sha256"],
             json!({ "epoch": whole, "version": whole, "sha256": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }),

@@ -178,7 +178,7 @@ pub async fn held(tx: &mut TenantTx) -> Result<Vec<HeldSnapshot>, ReadError> {
     read.collect()
 }
 
-/// Drops bodies that neither a group nor a recorded action refers to and that were stored longer ago than `age`, by the
+/// Drops bodies that neither a group, nor a request, nor a recorded action refers to and that were stored longer ago than `age`, by the
 /// database's clock: agents that were offline may still send records that cite a younger one. Returns how many.
 ///
 /// # Errors
@@ -189,6 +189,9 @@ pub async fn forget_bodies(tx: &mut TenantTx, age: Duration) -> Result<u64, sqlx
          where b.tenant_id = $1 and b.stored_at < clock_timestamp() - make_interval(secs => $2)
            and not exists (select from snapshot_group g
              where g.tenant_id = b.tenant_id and b.sha256 in (g.sha256, g.held_sha256))
+           and not exists (select from request_queue r
+             where r.tenant_id = b.tenant_id and r.build = live_build('request_queue')
+               and r.snapshot_sha256 = encode(b.sha256, 'hex'))
            and not exists (select from activity a
              where a.tenant_id = b.tenant_id and a.build = live_build('activity') and a.snapshot_sha256 = encode(b.sha256, 'hex'))",
     )

@@ -36,7 +36,7 @@ pub struct QueuedRequest {
     pub mfa: bool,
     /// How long the elevation lasts, in minutes.
     pub access_minutes: Option<u32>,
-    /// The snapshot that the agent decided on.
+    /// The snapshot that the server judged it on.
     pub snapshot: SnapshotRef,
     /// Who was asked.
     pub route: Route,
@@ -181,6 +181,9 @@ pub(super) fn request(row: &PgRow) -> Result<QueuedRequest, ReadError> {
         snapshot: SnapshotRef {
             epoch: row.small_count("snapshot_epoch")?,
             version: row.count("snapshot_version")?,
+            sha256: row
+                .try_get::<Option<String>, _>("snapshot_sha256")?
+                .and_then(|hash| hash.parse().ok()),
         },
         route: row.document("route")?,
         windows: row.document("windows")?,

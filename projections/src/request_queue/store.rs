@@ -65,20 +65,20 @@ async fn insert(rows: &[Submitted], tx: &mut TenantTx, build: i32) -> Result<(),
         .collect::<Result<_, FlushError>>()?;
     sqlx::query(
         "insert into request_queue (tenant_id, build, request_id, status, action_type, endpoint_id, person_id, user_id,
-           digest_mac, details, policies, policy_ids, risk, mfa, access_minutes, snapshot_epoch, snapshot_version, route,
+           digest_mac, details, policies, policy_ids, risk, mfa, access_minutes, snapshot_epoch, snapshot_version, snapshot_sha256, route,
            primary_ids, secondary_ids, windows, flags, previous_id, submitted_at, submitted_position, pending_until,
            deadline, position, changed_at)
          select $1, $2, request_id, 'pending', action_type, endpoint_id, person_id, user_id, digest_mac, details::json,
-           policies::json, policy_ids::uuid[], risk, mfa, access_minutes, snapshot_epoch, snapshot_version, route::json,
+           policies::json, policy_ids::uuid[], risk, mfa, access_minutes, snapshot_epoch, snapshot_version, snapshot_sha256, route::json,
            primary_ids::uuid[], secondary_ids::uuid[], windows::json, flags::text[], previous_id, at, position,
            pending_until, pending_until, position, at
          from unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], $10::text[],
            $11::text[], $12::integer[], $13::boolean[], $14::integer[], $15::integer[], $16::bigint[], $17::text[],
            $18::text[], $19::text[], $20::text[], $21::text[], $22::uuid[], $23::timestamptz[], $24::bigint[],
-           $25::timestamptz[])
+           $25::timestamptz[], $26::text[])
            as r (request_id, action_type, endpoint_id, person_id, user_id, digest_mac, details, policies, policy_ids, risk,
              mfa, access_minutes, snapshot_epoch, snapshot_version, route, primary_ids, secondary_ids, windows, flags,
-             previous_id, at, position, pending_until)",
+             previous_id, at, position, pending_until, snapshot_sha256)",
     )
     .bind(tx.tenant().uuid())
     .bind(build)
@@ -105,6 +105,7 @@ async fn insert(rows: &[Submitted], tx: &mut TenantTx, build: i32) -> Result<(),
     .bind(column(rows, |r| moment(r.at)))
     .bind(column(rows, |r| number(r.position)))
     .bind(column(rows, |r| moment(r.event.pending_until)))
+    .bind(column(rows, |r| r.event.snapshot.sha256.map(|hash| hash.to_string())))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -213,7 +213,11 @@ impl World {
             risk: 50,
             mfa: false,
             access_minutes: Some(240),
-            snapshot: SnapshotRef { epoch: 1, version: 9 },
+            snapshot: SnapshotRef {
+                epoch: 1,
+                version: 9,
+                sha256: None,
+            },
             route: Route {
                 primary: vec![Approver::User(approver)],
                 quorum: 1,

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use eventstore::TenantTx;
-use formats::{ActivityId, DeploymentGroupId, PolicyId, RequestId, TenantId, Timestamp};
+use formats::{ActivityId, BodyHash, DeploymentGroupId, EndpointId, PolicyId, RequestId, TenantId, Timestamp};
 use policy_engine::{
-    Action, ActionType, Control, Explanation, Index, Machine, Outcome as EngineOutcome, PolicyDocument, PolicyStatus,
-    Problem, Snapshot, SnapshotCollection, SnapshotPolicy, Step,
+    Action, ActionType, Control, Decision, Explanation, Index, Machine, Outcome as EngineOutcome, PolicyDocument,
+    PolicyStatus, Problem, Snapshot, SnapshotCollection, SnapshotPolicy, Step,
     lint::{Facts, Warning, lint},
     validate,
 };
@@ -81,6 +81,9 @@ pub struct Explained {
     pub version: Option<u64>,
     /// For what was recorded: whether it comes out the same again.
     pub same: Option<bool>,
+    /// For what was recorded: the snapshot it cites is not kept, so that this was run on what the endpoint's group is
+    /// offered now.
+    pub gone: bool,
     /// The controls of each policy of that snapshot, by its id.
     pub controls: BTreeMap<String, Vec<Control>>,
 }
@@ -284,38 +287,36 @@ impl App {
         explain(snapshot, action, version).await
     }
 
-    /// Why a request was needed, on what its endpoint's group is offered now; and whether it would be needed the same
-    /// way again. Whoever may see the request but not the policies learns of those that matched.
+    /// Why a request was needed, run again on the snapshot it was judged on; and whether it comes out the same way.
+    /// Whoever may see the request but not the policies learns of those that matched.
     ///
     /// # Errors
     /// `NOT_FOUND`, also for a request that may not be seen and for one whose action was erased.
     pub async fn explain_request(&self, caller: &Caller, request: RequestId) -> Outcome<Explained> {
         let row = self.visible_request(caller, request).await?;
         let details = row.details.ok_or_else(|| Refusal::not_found("action"))?;
-        let mut tx = self.reading(caller.tenant).await?;
-        let endpoint = projections::fleet::endpoint(&mut tx, row.endpoint).await?;
-        let group = endpoint.ok_or_else(|| Refusal::not_found("endpoint"))?.group;
-        let (snapshot, version) = offered(&mut tx, group).await?;
-        drop(tx);
         let mut action = details.action;
         action.online = true;
-        let mut explained = explain(snapshot, action, Some(version)).await?;
-        let decision = &explained.explanation.decision;
-        let cited: BTreeSet<_> = row
+        let mut tx = self.reading(caller.tenant).await?;
+        let cited = cited(&mut tx, row.snapshot.sha256, row.snapshot.version, row.endpoint).await?;
+        drop(tx);
+        let policies: BTreeSet<_> = row
             .policies
             .iter()
             .map(|p| (p.id.to_string(), u64::from(p.revision)))
             .collect();
-        let found: BTreeSet<_> = decision.matched.iter().map(|p| (p.id.clone(), p.revision)).collect();
-        explained.same = Some(decision.steps.contains(&Step::Approval) && cited == found);
+        let mut explained = explain_again(cited, action, |decision| {
+            let found = decision.matched.iter().map(|p| (p.id.clone(), p.revision)).collect();
+            decision.steps.contains(&Step::Approval) && policies == found
+        })
+        .await?;
         if !caller.may(Act::ReadPolicies) {
             explained.explanation.considered.retain(|policy| policy.matched);
         }
         Ok(explained)
     }
 
-    /// Why a recorded action was decided as it was, run again on the snapshot that it cites where that is kept, else on
-    /// what the group is offered now.
+    /// Why a recorded action was decided as it was, run again on the snapshot that it cites.
     ///
     /// # Errors
     /// `NOT_FOUND`, `FORBIDDEN`.
@@ -324,27 +325,14 @@ impl App {
         let mut tx = self.reading(caller.tenant).await?;
         let record = projections::activity::find(&mut tx, activity).await?;
         let record = record.ok_or_else(|| Refusal::not_found("recorded action"))?;
-        let action = record
-            .input
-            .ok_or_else(|| Refusal::not_found("recorded action"))?
-            .action;
-        let cited = match record.snapshot.sha256.parse() {
-            Ok(hash) => projections::policy_snapshot::body(&mut tx, hash).await?,
-            Err(_) => None,
-        };
-        let (snapshot, version) = match cited {
-            Some(body) => (body.snapshot()?, record.snapshot.version),
-            None => {
-                let endpoint = projections::fleet::endpoint(&mut tx, record.endpoint).await?;
-                offered(&mut tx, endpoint.ok_or_else(|| Refusal::not_found("endpoint"))?.group).await?
-            }
-        };
+        let input = record.input.ok_or_else(|| Refusal::not_found("recorded action"))?;
+        let hash = record.snapshot.sha256.parse().ok();
+        let cited = cited(&mut tx, hash, record.snapshot.version, record.endpoint).await?;
         drop(tx);
-        let mut explained = explain(snapshot, action, Some(version)).await?;
-        let decision = &explained.explanation.decision;
-        explained.same =
-            Some(decision.outcome == record.decision.outcome && decision.steps[..] == record.decision.steps);
-        Ok(explained)
+        explain_again(cited, input.action, |decision| {
+            decision.outcome == record.decision.outcome && decision.steps[..] == record.decision.steps
+        })
+        .await
     }
 
     /// Why a document would be refused if this caller saved it.
@@ -450,6 +438,44 @@ async fn offered(tx: &mut TenantTx, group: DeploymentGroupId) -> Outcome<(Snapsh
     Ok((body.snapshot()?, offered.version))
 }
 
+/// The snapshot that something recorded cites, with its version.
+struct Cited {
+    snapshot: Snapshot,
+    version: u64,
+    /// It is not kept any more: this is what the endpoint's group is offered now.
+    gone: bool,
+}
+
+async fn cited(tx: &mut TenantTx, sha256: Option<BodyHash>, version: u64, endpoint: EndpointId) -> Outcome<Cited> {
+    let kept = match sha256 {
+        Some(hash) => projections::policy_snapshot::body(tx, hash).await?,
+        None => None,
+    };
+    if let Some(body) = kept {
+        return Ok(Cited {
+            snapshot: body.snapshot()?,
+            version,
+            gone: false,
+        });
+    }
+    let endpoint = projections::fleet::endpoint(tx, endpoint).await?;
+    let group = endpoint.ok_or_else(|| Refusal::not_found("endpoint"))?.group;
+    let (snapshot, version) = offered(tx, group).await?;
+    Ok(Cited {
+        snapshot,
+        version,
+        gone: true,
+    })
+}
+
+/// Runs what was recorded again. Where its snapshot is gone, nothing is said of whether it comes out the same.
+async fn explain_again(cited: Cited, action: Action, same: impl Fn(&Decision) -> bool) -> Outcome<Explained> {
+    let mut explained = explain(cited.snapshot, action, Some(cited.version)).await?;
+    explained.gone = cited.gone;
+    explained.same = (!cited.gone).then(|| same(&explained.explanation.decision));
+    Ok(explained)
+}
+
 async fn explain(snapshot: Snapshot, action: Action, version: Option<u64>) -> Outcome<Explained> {
     blocking(move || {
         let explanation = compile(&snapshot)?.explain(&action);
@@ -462,6 +488,7 @@ async fn explain(snapshot: Snapshot, action: Action, version: Option<u64>) -> Ou
             explanation,
             version,
             same: None,
+            gone: false,
             controls,
         })
     })

@@ -1,6 +1,6 @@
 //! What can happen to a request.
 
-use formats::{ApprovalRuleId, EndpointId, PersonId, PolicyId, RequestId, TeamId, Timestamp, UserId};
+use formats::{ApprovalRuleId, BodyHash, EndpointId, PersonId, PolicyId, RequestId, TeamId, Timestamp, UserId};
 use policy_engine::{Action, ActionType};
 use serde::{Deserialize, Serialize};
 
@@ -93,12 +93,15 @@ impl Default for Windows {
     }
 }
 
-/// The snapshot an agent decided on.
+/// The snapshot that a request was judged on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SnapshotRef {
     pub epoch: u32,
     pub version: u64,
+    /// The hash of its body, which is kept as long as something cites it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<BodyHash>,
 }
 
 /// What approvers and auditors should look at twice.

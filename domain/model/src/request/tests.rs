@@ -53,7 +53,11 @@ pub(super) fn submission() -> Submission {
         risk: 50,
         mfa: false,
         access_minutes: Some(240),
-        snapshot: SnapshotRef { epoch: 1, version: 9 },
+        snapshot: SnapshotRef {
+            epoch: 1,
+            version: 9,
+            sha256: None,
+        },
         route: Route {
             primary: vec![Approver::User(user(10))],
             quorum: 1,

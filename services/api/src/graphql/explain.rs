@@ -30,8 +30,11 @@ pub(crate) struct DecisionExplanation {
     messages: Vec<String>,
     /// Version of the snapshot it was run on; null with a draft.
     snapshot_version: Option<Position>,
-    /// For a recorded decision: whether it comes out the same again.
+    /// For a recorded decision: whether it comes out the same again. Null where its snapshot is gone.
     same: Option<bool>,
+    /// For a recorded decision: the snapshot that it cites is not kept any more, and this was run on what the endpoint's
+    /// group is offered now.
+    snapshot_gone: bool,
 }
 
 #[derive(Debug, SimpleObject)]
@@ -59,6 +62,7 @@ impl From<Explained> for DecisionExplanation {
             explanation,
             version,
             same,
+            gone,
             mut controls,
         } = explained;
         let mut considered = |looked: Looked| ConsideredPolicy {
@@ -91,6 +95,7 @@ impl From<Explained> for DecisionExplanation {
             messages: decision.notification.messages,
             snapshot_version: version.map(Position),
             same,
+            snapshot_gone: gone,
         }
     }
 }
@@ -113,7 +118,8 @@ pub(crate) struct ExplainQuery;
 
 #[Object]
 impl ExplainQuery {
-    /// Why an action is, or was, decided as it is. Exactly one of `requestId`, `activityId` and `action` is given.
+    /// Why an action is, or was, decided as it is. Exactly one of `requestId`, `activityId` and `action` is given. What
+    /// was recorded is run again on the snapshot that it cites.
     #[graphql(complexity = "200 + 10 * child_complexity")]
     async fn explain_decision(&self, ctx: &Context<'_>, input: ExplainDecisionInput) -> Answer<DecisionExplanation> {
         let frame = ctx.frame();

@@ -253,7 +253,11 @@ mod tests {
             risk: 50,
             mfa: false,
             access_minutes: None,
-            snapshot: SnapshotRef { epoch: 1, version: 1 },
+            snapshot: SnapshotRef {
+                epoch: 1,
+                version: 1,
+                sha256: None,
+            },
             route: Route {
                 rule: None,
                 primary: vec![

@@ -46,6 +46,7 @@ pub(crate) struct Engine {
     pub(crate) index: Arc<Index>,
     pub(crate) epoch: u32,
     pub(crate) version: u64,
+    pub(crate) sha256: BodyHash,
 }
 
 /// The read models that commands read before they decide: what is evaluated, whom a route names, what is open already,
@@ -68,9 +69,14 @@ impl App {
             return Err(Refusal::unavailable("the group has no snapshot yet"));
         };
         let key = (tenant, current.sha256);
-        let (epoch, version) = (current.epoch, current.version);
+        let engine = |index| Engine {
+            index,
+            epoch: current.epoch,
+            version: current.version,
+            sha256: current.sha256,
+        };
         if let Some(index) = self.engines.get(&key) {
-            return Ok(Engine { index, epoch, version });
+            return Ok(engine(index));
         }
         let body = projections::policy_snapshot::body(&mut tx, current.sha256).await?;
         drop(tx);
@@ -82,7 +88,7 @@ impl App {
         .await
         .map_err(Refusal::internal)??;
         self.engines.put(key, index.clone());
-        Ok(Engine { index, epoch, version })
+        Ok(engine(index))
     }
 
     /// The engine's answer for an action on a group's present snapshot.

@@ -105,6 +105,7 @@ impl App {
             snapshot: SnapshotRef {
                 epoch: engine.epoch,
                 version: engine.version,
+                sha256: Some(engine.sha256),
             },
             route: routed.route,
             windows: routed.windows,

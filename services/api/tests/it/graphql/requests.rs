@@ -12,6 +12,72 @@ async fn filed(agent: &Agent<'_>, path: &str) -> (Value, String) {
 }
 
 #[tokio::test]
+async fn a_recorded_decision_is_explained_on_the_snapshot_that_it_cites() {
+    let world = World::new().await;
+    let owner = world.browser("owner").await;
+    world.policy("Ask first", "/opt/*").await;
+    let agent = world.agent("lab").await;
+    let (id, _) = filed(&agent, "/opt/tool").await;
+    let snapshot = agent.get("/agent/v1/snapshot", &[]).await.expect(200);
+    let version = json!(1);
+    let (action, _) = agent.action("/opt/tool");
+    let activity = "act_01h2xcejqtf2nbrexx3vqjhp41";
+    let record = json!({
+        "id": activity, "seq": 1, "occurredAt": "2026-03-02T09:00:00.000Z", "action": action,
+        "decision": { "outcome": "required", "steps": ["justification", "approval"], "matched": [], "engine": "0.1.0" },
+        "snapshot": { "epoch": 1, "version": version, "sha256": formats::BodyHash::of(&snapshot.body) },
+    });
+    let batch = json!({ "records": [record] });
+    agent.post("/agent/v1/activity", &batch).await.expect(200);
+    // Another policy is in force by now.
+    let denied = json!({ "document": {
+        "name": "No more", "type": "privilege_elevation", "status": "enforce", "controls": ["deny"],
+        "users": ["*"], "machines": ["*"], "applications": ["path:/opt/*"],
+    } });
+    change(&owner, "createPolicy", denied, "position").await;
+    world.settle(world.tenant).await;
+
+    let query = "query($input: ExplainDecisionInput!) { explainDecision(input: $input) { outcome same snapshotGone } }";
+    let explained =
+        async |input: Value| data(&owner, query, json!({ "input": input })).await["explainDecision"].clone();
+    let then = json!({ "outcome": "REQUIRED", "same": true, "snapshotGone": false });
+    let asked = [json!({ "requestId": id }), json!({ "activityId": activity })];
+    for input in &asked {
+        assert_eq!(explained(input.clone()).await, then, "{input}");
+    }
+    // As long as both cite the body, it stays, however old it is.
+    let forget = async || {
+        let mut tx = eventstore::TenantTx::begin(world.app.pool(), world.tenant)
+            .await
+            .unwrap();
+        projections::policy_snapshot::forget_bodies(&mut tx, std::time::Duration::ZERO)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    forget().await;
+    for input in &asked {
+        assert_eq!(explained(input.clone()).await, then, "{input}");
+    }
+    // Gone, it is said, and nothing is claimed of the recorded decision.
+    let mut tx = eventstore::TenantTx::begin(world.app.pool(), world.tenant)
+        .await
+        .unwrap();
+    for cites in [
+        "update activity set snapshot_sha256 = ''",
+        "update request_queue set snapshot_sha256 = null",
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(cites)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    forget().await;
+    let now = json!({ "outcome": "DENIED", "same": null, "snapshotGone": true });
+    for input in &asked {
+        assert_eq!(explained(input.clone()).await, now, "{input}");
+    }
+}
+
+#[tokio::test]
 async fn an_approver_sees_the_whole_action_and_approves_it_by_its_digest() {
     let world = World::new().await;
     let owner = world.browser("owner").await;

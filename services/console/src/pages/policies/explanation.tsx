@@ -19,6 +19,7 @@ export const ExplanationParts = graphql(`
     mfaAlways
     messages
     snapshotVersion
+    snapshotGone
     same
   }
 `);
@@ -28,8 +29,13 @@ export function Explanation({ explanation }: { explanation: ExplanationPartsFrag
   return (
     <div className="stack">
       {explanation.same === false && (
-        <Note tone="warn" title="It would come out differently today">
+        <Note tone="warn" title="It comes out differently">
           The engine, run again on the recorded snapshot, gives another answer than the recorded one.
+        </Note>
+      )}
+      {explanation.snapshotGone && (
+        <Note tone="warn" title="The recorded snapshot is not kept any more">
+          This is the answer of the policies that are in force now.
         </Note>
       )}
       <Facts

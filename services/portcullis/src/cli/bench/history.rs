@@ -223,7 +223,11 @@ impl Desk {
             risk: u32::try_from(self.n % 101)?,
             mfa: false,
             access_minutes: Some(60),
-            snapshot: SnapshotRef { epoch: 1, version: 1 },
+            snapshot: SnapshotRef {
+                epoch: 1,
+                version: 1,
+                sha256: None,
+            },
             route: Route {
                 primary: vec![Approver::User(self.town.approver)],
                 quorum: 1,
