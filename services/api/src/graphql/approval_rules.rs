@@ -12,7 +12,7 @@ use projections::approval_rules::ApprovalRuleView;
 use super::{
     collections::Collection,
     context::{Ask, Frame, shown as present, written},
-    error::{Answer, not_supported},
+    error::Answer,
     ids::{named, named_all, shown},
     scalars::{DateTime, Position},
     teams::Team,
@@ -56,11 +56,6 @@ impl ApprovalRule {
     /// Place in the order, from 1.
     async fn rank(&self) -> u32 {
         self.0.rank
-    }
-
-    /// Always true: a rule that is not wanted is deleted.
-    async fn enabled(&self) -> bool {
-        true
     }
 
     /// Empty means any.
@@ -231,9 +226,6 @@ impl RequestWindowsInput {
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateApprovalRuleInput {
     name: String,
-    /// Only true is taken.
-    #[graphql(default = true)]
-    enabled: bool,
     #[graphql(default)]
     action_types: Vec<ActionType>,
     #[graphql(default)]
@@ -256,8 +248,6 @@ pub(crate) struct CreateApprovalRuleInput {
 pub(crate) struct ChangeApprovalRuleInput {
     approval_rule_id: ID,
     name: Option<String>,
-    /// Only true is taken.
-    enabled: Option<bool>,
     action_types: Option<Vec<ActionType>>,
     collection_ids: Option<Vec<ID>>,
     minimum_risk: Option<u32>,
@@ -303,17 +293,6 @@ pub(crate) struct ReorderApprovalRulesPayload {
     position: Position,
 }
 
-fn stays_enabled(enabled: bool) -> Answer<()> {
-    if enabled {
-        return Ok(());
-    }
-    Err(not_supported(
-        "enabled",
-        "rules are not switched off; delete the rule, or move it behind the others",
-    )
-    .into())
-}
-
 /// The ids of collections, as rules name them.
 fn collection_ids(ids: &[ID]) -> Answer<Vec<String>> {
     let ids: Vec<formats::CollectionId> = named_all(ids, "collection", "collectionIds")?;
@@ -333,7 +312,6 @@ impl ApprovalRuleMutation {
     ) -> Answer<ApprovalRulePayload> {
         let (frame, caller) = ctx.command()?;
         caller.demand(Act::WritePolicies)?;
-        stays_enabled(input.enabled)?;
         let settings = frame.settings().await?;
         let definition = RuleDefinition {
             name: input.name,
@@ -358,7 +336,6 @@ impl ApprovalRuleMutation {
     ) -> Answer<ApprovalRulePayload> {
         let (frame, caller) = ctx.command()?;
         caller.demand(Act::WritePolicies)?;
-        stays_enabled(input.enabled.unwrap_or(true))?;
         let id: ApprovalRuleId = named(&input.approval_rule_id, "approval rule", "approvalRuleId")?;
         // What is left out stays as the log has it now, not as the read models may still show it.
         let (rules, _) = frame

@@ -1,6 +1,6 @@
 //! The tenant's log, as an auditor reads it.
 
-use async_graphql::{Context, ID, InputObject, Json, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Json, Object, connection::EmptyFields};
 use commands::Act;
 use formats::hash::to_hex;
 use projections::{
@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::{
     actor::Actor,
-    checkpoint::Checkpoint,
     context::{Ask, Frame},
     error::Answer,
     ids::{any, of_stream},
@@ -181,12 +180,6 @@ pub(crate) fn summary(event_type: &str, data: &Value) -> String {
     }
 }
 
-#[derive(Debug, Clone, Default, SimpleObject)]
-pub(crate) struct Sealing {
-    /// Null as long as no checkpoint was issued.
-    checkpoint: Option<Checkpoint>,
-}
-
 /// Which events are listed; everything that is given has to hold.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct AuditFilter {
@@ -269,15 +262,15 @@ impl AuditQuery {
         after: Option<String>,
         last: Option<i32>,
         before: Option<String>,
-    ) -> Answer<Connection<AuditEvent, Sealing>> {
+    ) -> Answer<Connection<AuditEvent>> {
         let frame = ctx.frame_for(Act::ReadAudit)?;
         let page = page(first, after, last, before)?;
         let Some(filter) = filter.unwrap_or_default().read(search) else {
-            return Ok(Connection::with_additional_fields(false, false, Sealing::default()));
+            return Ok(Connection::with_additional_fields(false, false, EmptyFields));
         };
         let mut tx = frame.tx().await?;
         let found = projections::audit_trail::list(&mut tx, &filter, &page).await?;
-        Ok(connect(&page, found, Sealing::default(), AuditEvent))
+        Ok(connect(&page, found, EmptyFields, AuditEvent))
     }
 
     async fn audit_event(&self, ctx: &Context<'_>, position: Position) -> Answer<Option<AuditEvent>> {

@@ -13,7 +13,6 @@ use super::{
     paging::{Connection, Total, connect, cost, page},
     policies::Policy,
     scalars::{DateTime, Position},
-    teams::no_description,
     words::CollectionKind,
 };
 
@@ -47,11 +46,6 @@ impl Collection {
 
     async fn kind(&self) -> CollectionKind {
         self.0.kind.into()
-    }
-
-    /// Always empty: collections have no description.
-    async fn description(&self) -> &'static str {
-        ""
     }
 
     /// Typed scope strings, such as `group:Developers` or `path:/opt/*`.
@@ -134,9 +128,6 @@ impl CollectionQuery {
 pub(crate) struct CreateCollectionInput {
     name: String,
     kind: CollectionKind,
-    /// Not kept: only the empty one is taken.
-    #[graphql(default)]
-    description: String,
     members: Vec<String>,
 }
 
@@ -145,8 +136,6 @@ pub(crate) struct CreateCollectionInput {
 pub(crate) struct ChangeCollectionInput {
     collection_id: ID,
     name: Option<String>,
-    /// Not kept: only the empty one is taken.
-    description: Option<String>,
     members: Option<Vec<String>>,
 }
 
@@ -180,7 +169,6 @@ pub(crate) struct CollectionMutation;
 impl CollectionMutation {
     async fn create_collection(&self, ctx: &Context<'_>, input: CreateCollectionInput) -> Answer<CollectionPayload> {
         let (frame, caller) = ctx.command()?;
-        no_description(&input.description)?;
         let done = frame
             .app
             .create_collection(&caller, input.kind.into(), input.name, input.members)
@@ -190,7 +178,6 @@ impl CollectionMutation {
 
     async fn change_collection(&self, ctx: &Context<'_>, input: ChangeCollectionInput) -> Answer<CollectionPayload> {
         let (frame, caller) = ctx.command()?;
-        no_description(input.description.as_deref().unwrap_or_default())?;
         let id = named(&input.collection_id, "collection", "collectionId")?;
         let done = frame
             .app

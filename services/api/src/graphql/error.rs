@@ -121,11 +121,6 @@ pub(crate) fn behind(position: u64) -> Refusal {
     refusal.with(serde_json::json!({ "position": position }))
 }
 
-/// What the product does not keep or do.
-pub(crate) fn not_supported(field: &str, message: &str) -> Refusal {
-    Refusal::new("NOT_SUPPORTED", 422, message).on(field)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -17,7 +17,6 @@ use super::{
     policies::Policy,
     scalars::{DateTime, Position},
     service_accounts::ending,
-    teams::no_description,
     words::Os,
 };
 
@@ -51,11 +50,6 @@ impl DeploymentGroup {
 
     async fn name(&self) -> &str {
         &self.0.name
-    }
-
-    /// Always empty: groups have no description.
-    async fn description(&self) -> &'static str {
-        ""
     }
 
     async fn endpoint_count(&self) -> i32 {
@@ -210,9 +204,6 @@ impl GroupQuery {
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateDeploymentGroupInput {
     name: String,
-    /// Not kept: only the empty one is taken.
-    #[graphql(default)]
-    description: String,
 }
 
 #[derive(Debug, InputObject)]
@@ -368,7 +359,6 @@ impl GroupMutation {
         input: CreateDeploymentGroupInput,
     ) -> Answer<DeploymentGroupPayload> {
         let (frame, caller) = ctx.command()?;
-        no_description(&input.description)?;
         let done = frame.app.create_deployment_group(&caller, input.name).await?;
         DeploymentGroupPayload::of(ctx, done.id(), done.position).await
     }

@@ -10,7 +10,6 @@ mod action;
 mod actor;
 mod approval_rules;
 mod audit;
-mod checkpoint;
 mod collections;
 mod context;
 mod endpoints;

@@ -70,8 +70,6 @@ pub(crate) struct PromotePolicyRevisionInput {
     policy_id: ID,
     /// The staged one; another one refuses with `STALE_VERSION`.
     revision: u32,
-    /// Not kept: the revision has the comment it was staged with.
-    comment: Option<String>,
 }
 
 #[derive(Debug, InputObject)]

@@ -14,7 +14,6 @@ use super::{
     ids::{named, shown},
     loaders::{KeysOf, UseOf},
     scalars::{DateTime, Position},
-    teams::no_description,
 };
 
 #[derive(Debug, Clone)]
@@ -37,11 +36,6 @@ impl ServiceAccount {
 
     async fn name(&self) -> &str {
         &self.0.name
-    }
-
-    /// Always empty: service accounts have no description.
-    async fn description(&self) -> &'static str {
-        ""
     }
 
     /// The most that its keys may do.
@@ -140,9 +134,6 @@ impl ServiceAccountQuery {
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateServiceAccountInput {
     name: String,
-    /// Not kept: only the empty one is taken.
-    #[graphql(default)]
-    description: String,
     /// The most that its keys may do; every scope where this is left out.
     scopes: Option<Vec<String>>,
 }
@@ -229,7 +220,6 @@ impl ServiceAccountMutation {
         input: CreateServiceAccountInput,
     ) -> Answer<ServiceAccountPayload> {
         let (frame, caller) = ctx.command()?;
-        no_description(&input.description)?;
         let scopes = match &input.scopes {
             Some(words) => scopes(words)?,
             None => Scope::ALL.to_vec(),

@@ -9,7 +9,7 @@ use projections::directory::TenantView;
 use super::{
     approval_rules::{Approvers, ApproversInput, RequestWindows, RequestWindowsInput},
     context::{Ask, written},
-    error::{Answer, not_supported},
+    error::Answer,
     scalars::Position,
     words::{ActionType, BaselineOutcome, Control},
 };
@@ -72,20 +72,6 @@ impl Settings {
         self.kept.deciding_needs_second_factor
     }
 
-    async fn publish_checkpoints(&self) -> bool {
-        self.kept.public_checkpoints
-    }
-
-    /// Days that read-model rows and personal data of recorded actions are kept. Null is for ever, which is always so.
-    async fn retention_days(&self) -> Option<i32> {
-        None
-    }
-
-    /// Always false: nothing is deleted by age, so that there is nothing to hold.
-    async fn legal_hold(&self) -> bool {
-        false
-    }
-
     async fn default_approvers(&self) -> Approvers {
         Approvers(self.kept.default_approvers.clone())
     }
@@ -144,8 +130,6 @@ impl SettingsQuery {
 /// Fields left out stay as they are.
 #[derive(Debug, InputObject)]
 pub(crate) struct ChangeSettingsInput {
-    /// Only the present one is taken: a tenant keeps its name.
-    tenant_name: Option<String>,
     windows: Option<RequestWindowsInput>,
     minimum_justification: Option<u32>,
     require_denial_comment: Option<bool>,
@@ -153,11 +137,6 @@ pub(crate) struct ChangeSettingsInput {
     refuse_unlinked_requesters: Option<bool>,
     bind_mfa_to_requester: Option<bool>,
     require_second_factor_to_decide: Option<bool>,
-    publish_checkpoints: Option<bool>,
-    /// 0 is for ever; only that is taken.
-    retention_days: Option<i32>,
-    /// Only false is taken.
-    legal_hold: Option<bool>,
     default_approvers: Option<ApproversInput>,
     /// Types left out stay as they are.
     baselines: Option<Vec<BaselineInput>>,
@@ -172,20 +151,6 @@ pub(crate) struct BaselineInput {
 }
 
 impl ChangeSettingsInput {
-    /// What the product does not keep may be sent back as it was shown.
-    fn check_fixed(&self, tenant_name: &str) -> Answer<()> {
-        if self.tenant_name.as_deref().is_some_and(|name| name != tenant_name) {
-            return Err(not_supported("tenantName", "a tenant keeps its name").into());
-        }
-        if self.retention_days.is_some_and(|days| days != 0) {
-            return Err(not_supported("retentionDays", "nothing is deleted by age; leave this at 0").into());
-        }
-        if self.legal_hold == Some(true) {
-            return Err(not_supported("legalHold", "nothing is deleted by age, so there is nothing to hold").into());
-        }
-        Ok(())
-    }
-
     fn over(self, mut kept: Kept) -> Answer<Kept> {
         if let Some(windows) = &self.windows {
             kept.windows = windows.over(kept.windows);
@@ -211,7 +176,6 @@ impl ChangeSettingsInput {
         kept.deciding_needs_second_factor = self
             .require_second_factor_to_decide
             .unwrap_or(kept.deciding_needs_second_factor);
-        kept.public_checkpoints = self.publish_checkpoints.unwrap_or(kept.public_checkpoints);
         Ok(kept)
     }
 }
@@ -230,7 +194,6 @@ impl SettingsMutation {
     async fn change_settings(&self, ctx: &Context<'_>, input: ChangeSettingsInput) -> Answer<SettingsPayload> {
         let (frame, caller) = ctx.command()?;
         caller.demand(Act::WriteSettings)?;
-        input.check_fixed(&frame.tenant().await?.name)?;
         // What is left out stays as the log has it now, not as the read models may still show it.
         let (tenant, _) = frame
             .app
@@ -257,7 +220,6 @@ mod tests {
 
     fn input() -> ChangeSettingsInput {
         ChangeSettingsInput {
-            tenant_name: None,
             windows: None,
             minimum_justification: None,
             require_denial_comment: None,
@@ -265,9 +227,6 @@ mod tests {
             refuse_unlinked_requesters: None,
             bind_mfa_to_requester: None,
             require_second_factor_to_decide: None,
-            publish_checkpoints: None,
-            retention_days: None,
-            legal_hold: None,
             default_approvers: None,
             baselines: None,
         }
@@ -296,33 +255,5 @@ mod tests {
         assert_eq!(changed.baseline.get(Type::CommandLine), &mfa);
         assert_eq!(changed.baseline.get(Type::FileAccess), &BaselineSetting::PassThrough);
         assert!(changed.self_approval);
-    }
-
-    #[test]
-    fn what_is_not_kept_may_be_sent_back_as_it_was_shown_and_not_otherwise() {
-        let shown = ChangeSettingsInput {
-            tenant_name: Some("Contoso".into()),
-            retention_days: Some(0),
-            legal_hold: Some(false),
-            ..input()
-        };
-        assert!(shown.check_fixed("Contoso").is_ok());
-        assert!(shown.check_fixed("Fabrikam").is_err());
-        assert!(
-            ChangeSettingsInput {
-                retention_days: Some(30),
-                ..input()
-            }
-            .check_fixed("x")
-            .is_err()
-        );
-        assert!(
-            ChangeSettingsInput {
-                legal_hold: Some(true),
-                ..input()
-            }
-            .check_fixed("x")
-            .is_err()
-        );
     }
 }

@@ -7,7 +7,7 @@ use projections::directory::TeamView;
 
 use super::{
     context::{Ask, Frame, shown as present, written},
-    error::{Answer, not_supported},
+    error::Answer,
     ids::{named, named_all, shown, typed},
     loaders::MembersOf,
     scalars::{DateTime, Position},
@@ -46,11 +46,6 @@ impl Team {
 
     async fn name(&self) -> &str {
         &self.0.name
-    }
-
-    /// Always empty: teams have no description.
-    async fn description(&self) -> &'static str {
-        ""
     }
 
     #[graphql(complexity = "1 + 10 * child_complexity")]
@@ -97,9 +92,6 @@ impl TeamQuery {
 #[derive(Debug, InputObject)]
 pub(crate) struct CreateTeamInput {
     name: String,
-    /// Not kept: only the empty one is taken.
-    #[graphql(default)]
-    description: String,
     #[graphql(default)]
     member_ids: Vec<ID>,
 }
@@ -109,8 +101,6 @@ pub(crate) struct CreateTeamInput {
 pub(crate) struct ChangeTeamInput {
     team_id: ID,
     name: Option<String>,
-    /// Not kept: only the empty one is taken.
-    description: Option<String>,
     member_ids: Option<Vec<ID>>,
 }
 
@@ -148,14 +138,6 @@ impl TeamPayload {
     }
 }
 
-/// Descriptions are in the API for the sake of its shape; the log keeps none.
-pub(crate) fn no_description(description: &str) -> Answer<()> {
-    if description.trim().is_empty() {
-        return Ok(());
-    }
-    Err(not_supported("description", "descriptions are not kept; leave this empty").into())
-}
-
 #[derive(Default)]
 pub(crate) struct TeamMutation;
 
@@ -163,7 +145,6 @@ pub(crate) struct TeamMutation;
 impl TeamMutation {
     async fn create_team(&self, ctx: &Context<'_>, input: CreateTeamInput) -> Answer<TeamPayload> {
         let (frame, caller) = ctx.command()?;
-        no_description(&input.description)?;
         let members = named_all(&input.member_ids, "user", "memberIds")?;
         let written = frame.app.create_team(&caller, input.name, members).await?;
         TeamPayload::of(ctx, written.id(), written.position).await
@@ -171,7 +152,6 @@ impl TeamMutation {
 
     async fn change_team(&self, ctx: &Context<'_>, input: ChangeTeamInput) -> Answer<TeamPayload> {
         let (frame, caller) = ctx.command()?;
-        no_description(input.description.as_deref().unwrap_or_default())?;
         let team = named(&input.team_id, "team", "teamId")?;
         let members = input
             .member_ids

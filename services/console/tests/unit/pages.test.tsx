@@ -327,8 +327,8 @@ describe("the other pages", () => {
 
   it("settings send only what was changed", async () => {
     const stage = show("/settings");
-    fireEvent.click(await screen.findByRole("switch", { name: /Publish checkpoints/ }));
+    fireEvent.click(await screen.findByRole("switch", { name: /A denial needs a comment/ }));
     press("Save settings");
-    await waitFor(() => expect(calls(stage, "ChangeSettings").map((call) => call.variables)).toEqual([{ input: { publishCheckpoints: true } }]));
+    await waitFor(() => expect(calls(stage, "ChangeSettings").map((call) => call.variables)).toEqual([{ input: { requireDenialComment: true } }]));
   });
 });

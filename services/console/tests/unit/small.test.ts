@@ -107,12 +107,12 @@ describe("small rules", () => {
   it("sends only the settings that differ", () => {
     const before: SettingsDraft = {
       windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: 1 }, minimumJustification: 1, requireDenialComment: false,
-      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, requireSecondFactorToDecide: false, publishCheckpoints: false,
+      allowSelfApproval: false, refuseUnlinkedRequesters: false, bindMfaToRequester: false, requireSecondFactorToDecide: false,
       defaultApprovers: { userIds: [], teamIds: [] }, baselines: [],
     };
     expect(changesOf(before, { ...before })).toEqual({});
-    expect(changesOf(before, { ...before, publishCheckpoints: true, windows: { ...before.windows, grantUses: null } })).toEqual({
-      publishCheckpoints: true,
+    expect(changesOf(before, { ...before, bindMfaToRequester: true, windows: { ...before.windows, grantUses: null } })).toEqual({
+      bindMfaToRequester: true,
       windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 60, grantUses: null, unlimitedUses: true },
     });
   });

@@ -56,12 +56,11 @@ export function makeWorld(now = Date.now()): World {
   ];
   const actor = (number: number) => ({ kind: "USER", id: users[number - 1]?.id, name: users[number - 1]?.name });
   const system = { kind: "SYSTEM", id: null, name: null };
-  const team: Thing = { __typename: "Team", id: id("tem", 1), name: "Security", description: "Looks at everything risky", members: [users[0], users[1]], managed: false, roles: [], createdAt: at(-80_000) };
-  const group = (number: number, name: string, description: string): Thing => ({
+  const team: Thing = { __typename: "Team", id: id("tem", 1), name: "Security", members: [users[0], users[1]], managed: false, roles: [], createdAt: at(-80_000) };
+  const group = (number: number, name: string): Thing => ({
     __typename: "DeploymentGroup",
     id: id("dgr", number),
     name,
-    description,
     heldSnapshot: number === 1 ? { version: 121, policies: 2, servedPolicies: 40, at: at(-20) } : null,
     endpointCount: number === 1 ? 2 : 3,
     snapshotVersion: 118,
@@ -70,7 +69,7 @@ export function makeWorld(now = Date.now()): World {
     registrationTokens: [],
     createdAt: at(-70_000),
   });
-  const groups = [group(1, "Pilot", "Ours first"), group(2, "Everybody", "")];
+  const groups = [group(1, "Pilot"), group(2, "Everybody")];
   (groups[0] as Thing).registrationTokens = [
     { __typename: "RegistrationToken", id: id("rtk", 1), label: "…a1b2c3", createdAt: at(-4000), createdBy: actor(1), expiresAt: at(8000), maximumRegistrations: 20, registrations: 2, revokedAt: null },
     { __typename: "RegistrationToken", id: id("rtk", 2), label: "…d4e5f6", createdAt: at(-40_000), createdBy: actor(1), expiresAt: null, maximumRegistrations: null, registrations: 7, revokedAt: at(-400) },
@@ -167,15 +166,14 @@ export function makeWorld(now = Date.now()): World {
   ];
   (groups[0] as Thing).stagedPolicies = [policies[0]];
   const collections: Thing[] = [
-    { __typename: "Collection", id: id("col", 1), name: "pilot-laptops", kind: "MACHINES", description: "The first ring", members: ["machine:LAPTOP-1*"], usedBy: [policies[0]], createdAt: at(-50_000), updatedAt: at(-5000) },
-    { __typename: "Collection", id: id("col", 2), name: "installers", kind: "APPLICATIONS", description: "", members: ["path:*\\setup*.exe", "path:*\\install*.exe", "path:*.msi", `sha256:${digest(3)}`, "publisher:CN=Contoso*"], usedBy: [policies[0]], createdAt: at(-50_000), updatedAt: at(-9000) },
+    { __typename: "Collection", id: id("col", 1), name: "pilot-laptops", kind: "MACHINES", members: ["machine:LAPTOP-1*"], usedBy: [policies[0]], createdAt: at(-50_000), updatedAt: at(-5000) },
+    { __typename: "Collection", id: id("col", 2), name: "installers", kind: "APPLICATIONS", members: ["path:*\\setup*.exe", "path:*\\install*.exe", "path:*.msi", `sha256:${digest(3)}`, "publisher:CN=Contoso*"], usedBy: [policies[0]], createdAt: at(-50_000), updatedAt: at(-9000) },
   ];
   const rule: Thing = {
     __typename: "ApprovalRule",
     id: id("rul", 1),
     name: "Risky things go to security",
     rank: 1,
-    enabled: true,
     actionTypes: [],
     collections: [],
     minimumRisk: 60,
@@ -343,7 +341,6 @@ export function makeWorld(now = Date.now()): World {
         __typename: "ServiceAccount",
         id: id("svc", 1),
         name: "Ticket system",
-        description: "Files requests from tickets",
         createdAt: at(-30_000),
         apiKeys: [
           { __typename: "ApiKey", id: id("key", 1), label: "…0p1q2r", scopes: ["requests:read", "requests:submit"], createdAt: at(-30_000), expiresAt: null, lastUsedAt: at(-12), revokedAt: null },
@@ -361,9 +358,6 @@ export function makeWorld(now = Date.now()): World {
       refuseUnlinkedRequesters: false,
       bindMfaToRequester: false,
       requireSecondFactorToDecide: false,
-      publishCheckpoints: false,
-      retentionDays: 365,
-      legalHold: false,
       defaultApprovers: { users: [users[1]], teams: [] },
       baselines: [
         { actionType: "PRIVILEGE_ELEVATION", outcome: "REQUIRED", controls: ["JUSTIFICATION"] },

@@ -177,10 +177,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     endpoints: (args: Args) => connection(world.endpoints.filter((endpoint) => has(args.filter?.statuses, endpoint.status) && has(args.filter?.os, endpoint.os) && found({ name: endpoint.name }, args.search)), args),
     endpoint: byId(world.endpoints),
     deploymentGroups: () => world.groups,
-    auditEvents: (args: Args) => ({
-      ...connection(world.events.filter((event) => has(args.filter?.types, event.type) && (!args.filter?.subjectId || event.streamId === args.filter.subjectId) && (!args.filter?.markedOnly || event.marked === true) && found({ summary: event.summary }, args.search)), args),
-      checkpoint: { size: world.position, root: "5f1c".repeat(16), issuedAt: new Date(Date.now() - 2000).toISOString(), text: "portcullis.example.com/example/1\n118\n…\n" },
-    }),
+    auditEvents: (args: Args) => connection(world.events.filter((event) => has(args.filter?.types, event.type) && (!args.filter?.subjectId || event.streamId === args.filter.subjectId) && (!args.filter?.markedOnly || event.marked === true) && found({ summary: event.summary }, args.search)), args),
     explainDecision: explanation,
     users: (args: Args) => connection(world.users.filter((user) => has(args.filter?.statuses, user.status) && found({ name: user.name, email: user.email }, args.search)), args),
     teams: () => world.teams,

@@ -7,7 +7,7 @@ import { Confirm } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card, Facts, Page } from "../../parts/page";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
-import { spell, Tag } from "../../parts/tags";
+import { spell } from "../../parts/tags";
 import { duration } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { RuleForm } from "./rule-form";
@@ -15,7 +15,7 @@ import { RuleForm } from "./rule-form";
 const RulesLook = graphql(`
   query ApprovalRules {
     approvalRules {
-      id name rank enabled actionTypes minimumRisk maximumRisk quorum
+      id name rank actionTypes minimumRisk maximumRisk quorum
       collections { id name }
       primary { users { id name email } teams { id name } }
       secondary { users { id name email } teams { id name } }
@@ -86,7 +86,6 @@ export function ApprovalRules() {
                     title={`${index + 1}. ${rule.name}`}
                     actions={
                       <>
-                        {!rule.enabled && <Tag>Switched off</Tag>}
                         {changes && (
                           <>
                             <Button size="compact-sm" variant="default" disabled={index === 0 || reorder.running} aria-label={`Move ${rule.name} up`} onClick={() => move(approvalRules, index, -1)}>

@@ -1,4 +1,4 @@
-import { Button, MultiSelect, NumberInput, Switch, TextInput } from "@mantine/core";
+import { Button, MultiSelect, NumberInput, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { graphql } from "../../gql";
 import type { ActionType } from "../../gql/graphql";
@@ -60,7 +60,6 @@ function RuleFields({
   onDone: () => void;
 }) {
   const [name, setName] = useState(old?.name ?? "");
-  const [enabled, setEnabled] = useState(old?.enabled ?? true);
   const [types, setTypes] = useState<ActionType[]>(old?.actionTypes ?? []);
   const [inside, setInside] = useState(old?.collections.map((collection) => collection.id) ?? []);
   const [minimumRisk, setMinimum] = useState(old?.minimumRisk ?? 0);
@@ -76,7 +75,6 @@ function RuleFields({
   const save = async () => {
     const common = {
       name: name.trim(),
-      enabled,
       actionTypes: types,
       collectionIds: inside,
       minimumRisk,
@@ -98,7 +96,6 @@ function RuleFields({
       }}
     >
       <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
-      <Switch label="In use" checked={enabled} onChange={(event) => setEnabled(event.currentTarget.checked)} />
       <fieldset className="group stack">
         <legend>Which requests</legend>
         <div className="fields">

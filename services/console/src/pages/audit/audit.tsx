@@ -3,7 +3,6 @@ import { useCallback, useEffect, useMemo, useState } from "react";
 import { graphql } from "../../gql";
 import type { AuditFilter, AuditTrailQuery } from "../../gql/graphql";
 import { useLive, useLook } from "../../graphql/hooks";
-import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { shown } from "../../parts/escape";
 import { useFilters } from "../../parts/filters";
@@ -24,7 +23,6 @@ const AuditLook = graphql(`
         actor { kind id name }
       }
       pageInfo { hasNextPage endCursor }
-      checkpoint { size root issuedAt text }
     }
   }
 `);
@@ -61,7 +59,7 @@ export function Audit() {
   // Only the first page moves with the log; on the others it would pull the rows from under the reader.
   useLive(Appended, useCallback(() => depth === 0 && reload(), [reload, depth]));
   return (
-    <Page title="Audit trail" about="Every event of the organisation, numbered without gaps and covered by signed checkpoints.">
+    <Page title="Audit trail" about="Every event of the organisation, numbered without gaps.">
       <div className="filters">
         <SearchBox label="Search" placeholder="Whole words, or beginnings with *" value={values.q} onChange={(text) => set("q", text)} />
         <SettledInput label="Event type" placeholder="RequestApproved" value={values.type} onChange={(value) => set("type", value)} />
@@ -124,7 +122,6 @@ export function Audit() {
         </Ready>
       </Card>
       {look.data && <Pager cursor={cursor} pageInfo={look.data.auditEvents.pageInfo} />}
-      {look.data?.auditEvents.checkpoint && <CheckpointCard checkpoint={look.data.auditEvents.checkpoint} />}
       <Dialog open={open !== undefined} onClose={() => setOpen(undefined)} title={open ? `Event ${count(open.position)}` : "Event"} wide>
         {open && (
           <EventDetail
@@ -220,19 +217,5 @@ function EventDetail({ event, onFilter }: { event: Event; onFilter: (name: "subj
         </div>
       </div>
     </div>
-  );
-}
-
-function CheckpointCard({ checkpoint }: { checkpoint: NonNullable<AuditTrailQuery["auditEvents"]["checkpoint"]> }) {
-  return (
-    <Card title="Newest checkpoint" actions={<Copy text={checkpoint.text} label="Copy the signed text" />}>
-      <Facts
-        items={[
-          ["Covers", `Positions 1 to ${count(checkpoint.size)}`],
-          ["Merkle root", <span key="r" className="mono">{checkpoint.root}</span>],
-          ["Signed", <When key="s" at={checkpoint.issuedAt} />],
-        ]}
-      />
-    </Card>
   );
 }

@@ -20,7 +20,7 @@ import { can, useViewer } from "../../shell/viewer";
 const CollectionsLook = graphql(`
   query Collections($kind: CollectionKind, $search: String, $after: String) {
     collections(kind: $kind, search: $search, first: 50, after: $after) {
-      nodes { id name kind description members updatedAt usedBy { id name } }
+      nodes { id name kind members updatedAt usedBy { id name } }
       pageInfo { hasNextPage endCursor }
       totalCount
     }
@@ -33,7 +33,7 @@ const CreateAct = graphql(`
 `);
 const ChangeAct = graphql(`
   mutation ChangeCollection($input: ChangeCollectionInput!) {
-    changeCollection(input: $input) { collection { id name description members } position }
+    changeCollection(input: $input) { collection { id name members } position }
   }
 `);
 const DeleteAct = graphql(`
@@ -98,12 +98,7 @@ export function Collections() {
                     label: "Name",
                     bare: true,
                     wide: true,
-                    cell: (row) => (
-                      <div>
-                        <div className="table__main">{row.name}</div>
-                        {row.description && <div className="soft small">{row.description}</div>}
-                      </div>
-                    ),
+                    cell: (row) => <div className="table__main">{row.name}</div>,
                   },
                   { label: "Kind", cell: (row) => <Tag>{spell(row.kind)}</Tag> },
                   { label: "Members", cell: (row) => <Members members={row.members} /> },
@@ -191,7 +186,6 @@ function CollectionForm({ of, onDone }: { of: Row | "new"; onDone: () => void })
   const old = of === "new" ? undefined : of;
   const [name, setName] = useState(old?.name ?? "");
   const [kind, setKind] = useState<CollectionKind>(old?.kind ?? "APPLICATIONS");
-  const [description, setDescription] = useState(old?.description ?? "");
   const [members, setMembers] = useState(old?.members.join("\n") ?? "");
   const create = useAct(CreateAct, "The collection is saved");
   const change = useAct(ChangeAct, "The collection is saved");
@@ -200,8 +194,8 @@ function CollectionForm({ of, onDone }: { of: Row | "new"; onDone: () => void })
   const list = members.split("\n").map((line) => line.trim()).filter(Boolean);
   const save = async () => {
     const done = old
-      ? await change.run({ input: { collectionId: old.id, name, description, members: list } })
-      : await create.run({ input: { name, kind, description, members: list } });
+      ? await change.run({ input: { collectionId: old.id, name, members: list } })
+      : await create.run({ input: { name, kind, members: list } });
     if (done) onDone();
   };
   return (
@@ -220,7 +214,6 @@ function CollectionForm({ of, onDone }: { of: Row | "new"; onDone: () => void })
         onChange={(event) => setKind(event.currentTarget.value as CollectionKind)}
         data={(["APPLICATIONS", "USERS", "MACHINES"] as const).map((value) => ({ value, label: spell(value) }))}
       />
-      <TextInput label="Description" value={description} error={error("description")} onChange={(event) => setDescription(event.currentTarget.value)} />
       <Textarea
         label="Members"
         description="One entry a line"

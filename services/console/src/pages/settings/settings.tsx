@@ -4,10 +4,9 @@ import { graphql } from "../../gql";
 import type { ActionType, BaselineOutcome, ChangeSettingsInput, Control, SettingsPageQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Card, Facts } from "../../parts/page";
+import { Card } from "../../parts/page";
 import { Note, ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
-import { count } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "../approval-rules/windows";
 import { SettingsFrame } from "./frame";
@@ -18,7 +17,7 @@ const SettingsLook = graphql(`
   query SettingsPage {
     settings {
       tenantName publicUrl minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
-      bindMfaToRequester requireSecondFactorToDecide publishCheckpoints retentionDays
+      bindMfaToRequester requireSecondFactorToDecide
       windows { pendingMinutes escalatedMinutes grantMinutes grantUses }
       defaultApprovers { users { id name email } teams { id name } }
       baselines { actionType outcome controls }
@@ -32,7 +31,7 @@ const ChangeAct = graphql(`
     changeSettings(input: $input) {
       settings {
         minimumJustification requireDenialComment allowSelfApproval refuseUnlinkedRequesters
-        bindMfaToRequester requireSecondFactorToDecide publishCheckpoints
+        bindMfaToRequester requireSecondFactorToDecide
       }
       position
     }
@@ -49,7 +48,6 @@ export interface SettingsDraft {
   refuseUnlinkedRequesters: boolean;
   bindMfaToRequester: boolean;
   requireSecondFactorToDecide: boolean;
-  publishCheckpoints: boolean;
   defaultApprovers: Side;
   baselines: { actionType: ActionType; outcome: BaselineOutcome; controls: Control[] }[];
 }
@@ -63,7 +61,6 @@ export function draftOf(view: View): SettingsDraft {
     refuseUnlinkedRequesters: view.refuseUnlinkedRequesters,
     bindMfaToRequester: view.bindMfaToRequester,
     requireSecondFactorToDecide: view.requireSecondFactorToDecide,
-    publishCheckpoints: view.publishCheckpoints,
     defaultApprovers: sideOf(view.defaultApprovers),
     baselines: view.baselines.map(({ actionType, outcome, controls }) => ({ actionType, outcome, controls })),
   };
@@ -159,10 +156,6 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
             </div>
           );
         })}
-      </Section>
-      <Section title="Audit and retention">
-        {toggle("publishCheckpoints", "Publish checkpoints", "Anyone may then fetch the signed size and root of the log, and nothing else")}
-        <Facts items={[["Recorded actions are kept", view.retentionDays == null ? "For ever" : `${count(view.retentionDays)} days`]]} />
       </Section>
       <ProblemNote problem={act.problem} />
       {changes && dirty && (
