@@ -51,6 +51,12 @@ impl UserView {
         self.disabled_at.is_none()
     }
 
+    /// Whether the account can be used and has a role that decides requests.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.is_enabled() && (self.is_administrator() || self.roles.contains(&Role::Approver))
+    }
+
     /// Whether it has the role owner or admin.
     #[must_use]
     pub fn is_administrator(&self) -> bool {
@@ -230,8 +236,7 @@ pub async fn administrators(tx: &mut TenantTx) -> Result<Vec<UserView>, ReadErro
     rows.iter().map(view).collect()
 }
 
-/// The users whom a route names, directly or by a team, and whose accounts can be used; each once. Whether their roles
-/// let them decide is not judged here.
+/// The users whom a route names, directly or by a team, and whom their accounts and roles let decide; each once.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -249,6 +254,7 @@ pub async fn resolve(tx: &mut TenantTx, approvers: &[Approver]) -> Result<Vec<Us
          from directory_user u
            left join directory_roles r on r.tenant_id = u.tenant_id and r.build = u.build and r.user_id = u.user_id
          where u.tenant_id = $1 and u.build = live_build('directory') and u.disabled_at is null
+           and r.roles && '{approver,admin,owner}'
            and (u.user_id = any($2) or u.user_id in (
              select m.user_id from directory_team_member m
              where m.tenant_id = $1 and m.build = live_build('directory') and m.team_id = any($3)))

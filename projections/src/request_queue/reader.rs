@@ -61,10 +61,14 @@ pub struct Seer {
 pub struct Routed {
     /// The user's id and the ids of their teams.
     pub ids: Vec<Uuid>,
+    /// The user: what they have decided waits for others.
+    pub user: Option<UserId>,
+    /// The people that this user is.
+    pub people: Vec<PersonId>,
     /// Administrators and owners may decide whatever is routed to others.
     pub any: bool,
-    /// People whose requests are left out: nobody decides their own.
-    pub except: Vec<PersonId>,
+    /// The tenant lets people decide their own requests, whatever a request's rule says.
+    pub own: bool,
 }
 
 /// The order of a list.
@@ -99,7 +103,11 @@ macro_rules! list {
                and (not $11 or (
                  (q.status = 'escalated' and ($12 or q.primary_ids && $13::uuid[] or q.secondary_ids && $13)
                    or q.status = 'pending' and ($12 or q.primary_ids && $13))
-                 and not q.person_id = any($14::uuid[])))
+                 and ($24 or (q.route->>'selfApproval')::boolean
+                   or not (q.person_id = any($14::uuid[]) or coalesce(q.user_id = $25::uuid, false)))
+                 and not exists (select from request_decision d
+                   where d.tenant_id = $1 and d.build = q.build and d.request_id = q.request_id
+                     and d.approver_id = $25)))
                and (cardinality($15::text[]) = 0 or q.request_id in (
                  select t.request_id from unnest($15, $16::text[]) with ordinality as w (least, greatest, n)
                    join request_term t on t.tenant_id = $1 and t.build = live_build('request_queue')
@@ -172,7 +180,7 @@ pub async fn list(
         .bind(filter.routed_to.is_some())
         .bind(routed.any)
         .bind(routed.ids)
-        .bind(uuids(&routed.except))
+        .bind(uuids(&routed.people))
         .bind(search.least)
         .bind(search.greatest)
         .bind(first)
@@ -182,6 +190,8 @@ pub async fn list(
         .bind(uuids(&seer.people))
         .bind(seer.user.map(UserId::uuid))
         .bind(seer.approver)
+        .bind(routed.own)
+        .bind(routed.user.map(UserId::uuid))
         .fetch_all(&mut **tx)
         .await?;
     let requests = all_with_decisions(tx, &rows).await?;

@@ -1,6 +1,6 @@
 //! `request_queue`: from events to rows, and the queries on them.
 
-use formats::{EndpointId, PersonId, Timestamp, UserId};
+use formats::{EndpointId, PersonId, RequestId, Timestamp, UserId};
 use model::request::{
     Approver, By, CancelCause, Flag, GrantStatus, Narrowing, Request, RequestCommand, Status, Submission,
 };
@@ -333,8 +333,13 @@ async fn filters_find_what_they_say() {
     };
     assert_eq!(listed(&world, &from).await, [two, three]);
 
-    let routed = |ids: Vec<uuid::Uuid>, any, except| Filter {
-        routed_to: Some(Routed { ids, any, except }),
+    let routed = |ids: Vec<uuid::Uuid>, any, people| Filter {
+        routed_to: Some(Routed {
+            ids,
+            any,
+            people,
+            ..Routed::default()
+        }),
         ..all.clone()
     };
     assert_eq!(
@@ -509,4 +514,64 @@ async fn an_erased_person_leaves_no_word_behind() {
     );
     let moment: Timestamp = row.submitted_at;
     assert_eq!(moment, world.now());
+}
+
+#[tokio::test]
+async fn what_awaits_an_approver_is_what_they_may_decide_by_its_rule_and_have_not_decided() {
+    let world = World::new().await;
+    let (ann, ben): (UserId, UserId) = (world.id(), world.id());
+    let (anns, account): (PersonId, PersonId) = (world.id(), world.id());
+    let mut filed = Vec::new();
+    for (user, lets_own) in [(None, false), (Some(ann), false), (Some(ann), true)] {
+        let mut submission = world.submission(account, ann);
+        submission.user = user;
+        submission.route.self_approval = lets_own;
+        submission.route.quorum = 2;
+        submission.route.primary.push(Approver::User(ben));
+        world.submit(submission.clone()).await;
+        filed.push(submission);
+    }
+    world.drain().await;
+    let [strangers, own, lets_own] = [0, 1, 2].map(|n| filed[n].request);
+    let awaiting = |user: UserId, people: Vec<PersonId>, own| Filter {
+        routed_to: Some(Routed {
+            ids: vec![user.uuid()],
+            user: Some(user),
+            people,
+            any: false,
+            own,
+        }),
+        ..Filter::default()
+    };
+    let waits = async |filter: &Filter| {
+        let mut found = listed(&world, filter).await;
+        found.sort_unstable();
+        found
+    };
+    let sorted = |mut ids: Vec<RequestId>| {
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(
+        waits(&awaiting(ann, vec![anns], false)).await,
+        sorted(vec![strangers, lets_own])
+    );
+    assert_eq!(
+        waits(&awaiting(ann, vec![anns], true)).await,
+        sorted(vec![strangers, own, lets_own]),
+        "the tenant lets everybody"
+    );
+    assert_eq!(
+        waits(&awaiting(ann, vec![anns, account], false)).await,
+        [lets_own],
+        "the account is hers"
+    );
+    world.approve(&filed[0], ann, None).await;
+    world.drain().await;
+    assert_eq!(
+        waits(&awaiting(ann, vec![anns], false)).await,
+        [lets_own],
+        "hers is given"
+    );
+    assert!(waits(&awaiting(ben, vec![], false)).await.contains(&strangers));
 }

@@ -35,6 +35,6 @@ pub use eventstore::Purge;
 pub use insight::{Draft, Explained, IMPACT_DAYS, Impact, ImpactExample, PolicyCheck};
 pub use people::NewUser;
 pub use refusal::{Outcome, Refusal};
-pub use requests::{BulkItem, MfaInput, Submitted};
+pub use requests::{BulkItem, Eligible, MfaInput, Side, Submitted};
 pub use service_accounts::Issued;
 pub use tenants::{CreatedTenant, NewTenant, TenantRow};

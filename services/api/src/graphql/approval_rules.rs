@@ -14,6 +14,7 @@ use super::{
     context::{Ask, Frame, shown as present, written},
     error::Answer,
     ids::{named, named_all, shown},
+    request_standing::deciders,
     scalars::{DateTime, Position},
     teams::Team,
     users::User,
@@ -51,6 +52,34 @@ impl ApprovalRule {
 
     async fn name(&self) -> &str {
         &self.0.definition.name
+    }
+
+    /// What is probably not meant.
+    #[graphql(complexity = "5 + child_complexity")]
+    async fn warnings(&self, ctx: &Context<'_>) -> Answer<Vec<RuleWarning>> {
+        let frame = ctx.frame_for(Act::ReadPolicies)?;
+        let rule = &self.0.definition;
+        let primary = deciders(&frame, &rule.primary).await?;
+        let secondary = deciders(&frame, &rule.secondary).await?;
+        let mut warnings = Vec::new();
+        if primary == 0 {
+            warnings.push(RuleWarning {
+                code: "NO_APPROVER",
+                message: "Nobody whom this rule asks first can decide: administrators are asked.",
+            });
+        } else if primary < rule.quorum as usize {
+            warnings.push(RuleWarning {
+                code: "QUORUM_OUT_OF_REACH",
+                message: "Fewer people than have to agree can decide: administrators have to join them.",
+            });
+        }
+        if secondary == 0 && !rule.secondary.is_empty() {
+            warnings.push(RuleWarning {
+                code: "NO_SECONDARY_APPROVER",
+                message: "Nobody whom this rule asks second can decide: requests expire at the first deadline.",
+            });
+        }
+        Ok(warnings)
     }
 
     /// Place in the order, from 1.
@@ -221,6 +250,14 @@ impl RequestWindowsInput {
             },
         }
     }
+}
+
+/// A remark about an approval rule, by the users, teams and roles of this moment.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct RuleWarning {
+    /// `NO_APPROVER`, `QUORUM_OUT_OF_REACH` or `NO_SECONDARY_APPROVER`.
+    code: &'static str,
+    message: &'static str,
 }
 
 #[derive(Debug, InputObject)]

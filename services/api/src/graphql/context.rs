@@ -163,7 +163,6 @@ pub(crate) struct Frame {
     loader: DataLoader<Reader, HashMapCache>,
     viewer: OnceCell<Arc<ViewerFacts>>,
     tenant: OnceCell<Arc<TenantView>>,
-    administrators: OnceCell<Arc<Vec<UserView>>>,
     teams: OnceCell<Arc<Vec<TeamView>>>,
     groups: OnceCell<Arc<Vec<GroupView>>>,
     collections: OnceCell<Arc<Vec<CollectionView>>>,
@@ -225,7 +224,6 @@ impl Frame {
             caller,
             viewer: OnceCell::new(),
             tenant: OnceCell::new(),
-            administrators: OnceCell::new(),
             teams: OnceCell::new(),
             groups: OnceCell::new(),
             collections: OnceCell::new(),
@@ -252,8 +250,6 @@ impl Frame {
         tenant: TenantView = |tx| {
             projections::directory::tenant(&mut tx).await?.ok_or_else(|| Refusal::unavailable("no tenant row yet"))?
         };
-        /// Owners and admins whose accounts can be used.
-        administrators: Vec<UserView> = |tx| projections::directory::administrators(&mut tx).await?;
         /// All teams, by name.
         teams: Vec<TeamView> = |tx| projections::directory::teams(&mut tx).await?;
         /// All deployment groups, by name.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::dataloader::Loader;
-use commands::{App, Caller, Refusal};
+use commands::{App, Caller, Eligible, Refusal};
 use eventstore::TenantTx;
 use formats::{
     ApiKeyId, DeploymentGroupId, EndpointId, PersonId, PolicyId, RequestId, ScimTokenId, ServiceAccountId, TeamId,
@@ -52,6 +52,8 @@ keys! {
     UseOf(ApiKeyId);
     /// When a SCIM token was last used.
     ScimUseOf(ScimTokenId);
+    /// Who may decide a request.
+    EligibleFor(RequestId);
     /// What lint says of a policy.
     LintOf(PolicyId);
 }
@@ -205,5 +207,26 @@ impl Loader<LintOf> for Reader {
             .into_iter()
             .map(|(policy, warnings)| (LintOf(policy), Arc::new(warnings)))
             .collect())
+    }
+}
+
+impl Loader<EligibleFor> for Reader {
+    type Value = Arc<Eligible>;
+    type Error = Refusal;
+
+    async fn load(&self, keys: &[EligibleFor]) -> Result<HashMap<EligibleFor, Arc<Eligible>>, Refusal> {
+        let mut found = HashMap::new();
+        for part in keys.chunks(200) {
+            let mut tx = self.app.reading(self.caller.tenant).await?;
+            let rows = projections::request_queue::find_many(&mut tx, &inner(part, |key| key.0)).await?;
+            drop(tx);
+            let eligible = self.app.eligible_approvers(self.caller.tenant, &rows).await?;
+            found.extend(
+                eligible
+                    .into_iter()
+                    .map(|(id, eligible)| (EligibleFor(id), Arc::new(eligible))),
+            );
+        }
+        Ok(found)
     }
 }

@@ -3,21 +3,18 @@
 //!
 //! Everything here asks the database a constant number of times, however many requests are shown.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_graphql::SimpleObject;
 use commands::{Act, Outcome};
 use formats::{Timestamp, UserId};
-use model::{
-    Role,
-    request::{Approver, Route, Status},
-};
+use model::request::{Approver, Route, Status};
 use projections::request_queue::{QueuedRequest, Routed, Seer};
 
 use super::{
     context::{Frame, ViewerFacts},
     error::Answer,
-    loaders::MembersOf,
+    loaders::{EligibleFor, MembersOf},
     users::User,
     words::DecidedAs,
 };
@@ -113,7 +110,6 @@ pub(crate) async fn routed(frame: &Frame) -> Outcome<Option<Routed>> {
     let Some(user) = viewer.user.filter(|_| frame.decides()) else {
         return Ok(None);
     };
-    let self_approval = frame.tenant().await?.settings.self_approval;
     Ok(Some(Routed {
         ids: viewer
             .teams
@@ -121,12 +117,10 @@ pub(crate) async fn routed(frame: &Frame) -> Outcome<Option<Routed>> {
             .map(|team| team.uuid())
             .chain([user.uuid()])
             .collect(),
+        user: Some(user),
+        people: viewer.people.iter().copied().collect(),
         any: frame.caller.is_admin(),
-        except: if self_approval {
-            Vec::new()
-        } else {
-            viewer.people.iter().copied().collect()
-        },
+        own: frame.tenant().await?.settings.self_approval,
     }))
 }
 
@@ -179,49 +173,27 @@ async fn named(frame: &Frame, approvers: &[Approver]) -> Answer<Vec<UserId>> {
     Ok(users)
 }
 
-/// Who may decide a request now: whom its route names and who can, then owners and admins.
-pub(crate) async fn eligible_approvers(frame: &Frame, request: &QueuedRequest) -> Answer<Vec<EligibleApprover>> {
-    let status = stands(request, frame.now);
-    if !status.is_open() {
-        return Ok(Vec::new());
-    }
-    let mut asked: Vec<(UserId, DecidedAs)> = Vec::new();
-    for user in named(frame, &request.route.primary).await? {
-        asked.push((user, DecidedAs::Primary));
-    }
-    if status == Status::Escalated {
-        for user in named(frame, &request.route.secondary).await? {
-            asked.push((user, DecidedAs::Secondary));
-        }
-    }
-    let administrators = frame.administrators().await?;
-    asked.extend(administrators.iter().map(|user| (user.id, DecidedAs::Administrator)));
+/// Whom of these their accounts and roles let decide, whoever files.
+pub(crate) async fn deciders(frame: &Frame, approvers: &[Approver]) -> Answer<usize> {
+    let users = frame.load().load_many(named(frame, approvers).await?).await?;
+    Ok(users.values().filter(|user| user.decides()).count())
+}
 
-    let users = frame.load().load_many(asked.iter().map(|(user, _)| *user)).await?;
-    let requester = frame.load().load_one(request.person).await?;
-    let linked = requester.as_ref().and_then(|person| Some(person.link.as_ref()?.user));
-    let self_approval = request.route.lets_own(&frame.tenant().await?.settings);
-    let mut seen = HashSet::new();
-    let mut eligible = Vec::new();
-    for (id, side) in asked {
-        let Some(user) = users.get(&id).filter(|user| user.is_enabled()) else {
-            continue;
-        };
-        let decides = user.is_administrator() || user.roles.contains(&Role::Approver);
-        let own = user.person == request.person || request.user == Some(id) || linked == Some(id);
-        let twice = request.decisions.iter().any(|decision| decision.approver == id);
-        if decides && (!own || self_approval) && !twice && seen.insert(id) {
-            eligible.push(EligibleApprover {
-                user: User(user.clone()),
-                side,
-            });
-        }
-    }
-    Ok(eligible)
+/// Who may decide a request now.
+pub(crate) async fn eligible_approvers(frame: &Frame, request: &QueuedRequest) -> Answer<Vec<EligibleApprover>> {
+    let eligible = frame.load().load_one(EligibleFor(request.id)).await?;
+    let approvers = eligible.map(|eligible| eligible.approvers.clone()).unwrap_or_default();
+    let shown = approvers.into_iter().map(|(user, side)| EligibleApprover {
+        user: User(Arc::new(user)),
+        side: side.into(),
+    });
+    Ok(shown.collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use formats::{EndpointId, PersonId, RequestId, TeamId};
     use model::request::{SnapshotRef, Windows};
     use policy_engine::ActionType;

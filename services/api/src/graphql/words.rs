@@ -113,6 +113,16 @@ pub(crate) enum DecidedAs {
     Administrator,
 }
 
+impl From<commands::Side> for DecidedAs {
+    fn from(side: commands::Side) -> Self {
+        match side {
+            commands::Side::Primary => Self::Primary,
+            commands::Side::Secondary => Self::Secondary,
+            commands::Side::Administrator => Self::Administrator,
+        }
+    }
+}
+
 /// What an approver said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum DecisionVerdict {

@@ -652,23 +652,31 @@ pub(crate) async fn keep_mfa_session(tx: &mut TenantTx, row: &MfaSessionRow<'_>)
     Ok(())
 }
 
-/// Whether the identity gave a code for this request, or has a session of this account and type that lasts beyond
-/// `expires_at`.
-pub(crate) async fn has_mfa_session(tx: &mut TenantTx, row: &MfaSessionRow<'_>) -> Sql<bool> {
-    sqlx::query_scalar(
-        "select exists (
-           select from mfa_session
-           where tenant_id = $1 and identity = $2 and (request_id = $3
-             or (endpoint = $4 and endpoint_user_mac = $5 and action_type = $6 and expires_at > $7)))",
+/// A request for whose action a one-time code may have been given.
+pub(crate) struct CodeWanted {
+    pub(crate) request: Uuid,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) endpoint_user_mac: [u8; 32],
+    pub(crate) action_type: &'static str,
+}
+
+/// Who gave a code for which of these requests, or has a session of its account and type that lasts beyond `now`.
+pub(crate) async fn code_givers(tx: &mut TenantTx, wanted: &[CodeWanted], now: Timestamp) -> Sql<Vec<(Uuid, Uuid)>> {
+    sqlx::query_as(
+        "select distinct w.request_id, m.identity
+         from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::text[])
+             as w (request_id, endpoint, endpoint_user_mac, action_type)
+           join mfa_session m on m.tenant_id = $1 and (m.request_id = w.request_id
+             or (m.endpoint = w.endpoint and m.endpoint_user_mac = w.endpoint_user_mac
+               and m.action_type = w.action_type and m.expires_at > $6))",
     )
     .bind(tx.tenant().uuid())
-    .bind(row.identity.uuid())
-    .bind(row.request)
-    .bind(row.endpoint.uuid())
-    .bind(&row.endpoint_user_mac[..])
-    .bind(row.action_type)
-    .bind(row.expires_at.to_datetime())
-    .fetch_one(&mut **tx)
+    .bind(wanted.iter().map(|w| w.request).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|w| w.endpoint.uuid()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|w| &w.endpoint_user_mac[..]).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|w| w.action_type).collect::<Vec<_>>())
+    .bind(now.to_datetime())
+    .fetch_all(&mut **tx)
     .await
 }
 

@@ -8,6 +8,7 @@ use formats::RequestId;
 use model::request::{Narrowing, Request, RequestCommand};
 use serde_json::json;
 
+use super::mfa::by_approver;
 use crate::{Act, App, Caller, Outcome, Refusal, Written};
 
 /// The most requests of one bulk decision.
@@ -59,8 +60,9 @@ impl App {
         let facts = self
             .decision_facts(caller, &state, digest, comment.clone(), denied_now)
             .await?;
-        if let Some(row) = row.filter(|row| row.mfa) {
-            self.gave_no_code(caller.tenant, facts.approver, &row).await?;
+        let givers = self.code_givers(caller.tenant, row.as_slice()).await?;
+        if givers.contains(&(request, facts.approver)) {
+            return Err(by_approver());
         }
         let at = self.ambient().now();
         let content = json!({

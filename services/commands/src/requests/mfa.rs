@@ -1,13 +1,12 @@
 //! A one-time code given at an agent, and the signed proof that it was good.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use formats::{ActionDigest, MfaProof, Purpose, TenantId, UserId, agent_wire::MfaVerified};
+use formats::{ActionDigest, MfaProof, Purpose, RequestId, TenantId, UserId, agent_wire::MfaVerified};
 use model::user::{User, UserCommand};
 use policy_engine::ActionType;
 use projections::request_queue::QueuedRequest;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::{
     App, Caller, Outcome, Principal, Refusal,
@@ -42,35 +41,43 @@ impl std::fmt::Debug for MfaInput {
     }
 }
 
-fn by_approver() -> Refusal {
+pub(super) fn by_approver() -> Refusal {
     let message = "whoever approves a request can't give its one-time code";
     Refusal::new("MFA_BY_APPROVER", 403, message)
 }
 
 impl App {
-    /// Refuses an approver whose own one-time code was given for the request's action, or within the session that its
-    /// account has: the other order of what [`App::mfa_verify`] refuses.
-    pub(super) async fn gave_no_code(&self, tenant: TenantId, approver: UserId, row: &QueuedRequest) -> Outcome<()> {
-        let account = row
-            .details
-            .as_ref()
-            .map(|details| details.action.user.name.to_lowercase());
+    /// Who gave the one-time code of which of these requests' actions, or of others like it within five minutes: they
+    /// can't approve it.
+    pub(super) async fn code_givers(
+        &self,
+        tenant: TenantId,
+        requests: &[QueuedRequest],
+    ) -> Outcome<HashSet<(RequestId, UserId)>> {
         let keys = self.store.vault().tenant(tenant).await?;
-        let account = keys.mac().claim("mfa.endpoint_user", &account.unwrap_or_default());
-        let session = store::MfaSessionRow {
-            id: Uuid::nil(),
-            identity: approver,
-            endpoint: row.endpoint,
-            endpoint_user_mac: &account,
-            action_type: row.action_type.as_str(),
-            request: Some(row.id.uuid()),
-            expires_at: self.ambient().now(),
-        };
-        let mut tx = self.reading(tenant).await?;
-        if store::has_mfa_session(&mut tx, &session).await? {
-            return Err(by_approver());
+        let wanted: Vec<_> = requests
+            .iter()
+            .filter(|request| request.mfa)
+            .map(|request| {
+                let details = request.details.as_ref();
+                let account = details.map(|details| details.action.user.name.to_lowercase());
+                store::CodeWanted {
+                    request: request.id.uuid(),
+                    endpoint: request.endpoint,
+                    endpoint_user_mac: keys.mac().claim("mfa.endpoint_user", &account.unwrap_or_default()),
+                    action_type: request.action_type.as_str(),
+                }
+            })
+            .collect();
+        if wanted.is_empty() {
+            return Ok(HashSet::new());
         }
-        Ok(())
+        let mut tx = self.reading(tenant).await?;
+        let givers = store::code_givers(&mut tx, &wanted, self.now()).await?;
+        Ok(givers
+            .into_iter()
+            .map(|(request, user)| (RequestId::from_uuid(request), UserId::from_uuid(user)))
+            .collect())
     }
 
     /// Checks a code against the named user's secret.

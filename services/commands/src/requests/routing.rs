@@ -14,6 +14,8 @@ use policy_engine::{
     SnapshotCollection, SnapshotPolicy,
 };
 
+use projections::directory::UserView;
+
 use crate::{App, Caller, Outcome, Refusal};
 
 /// A rule's scope written as a policy, so that the engine's own matching decides whether it fits the action. None where
@@ -189,37 +191,8 @@ impl App {
         let requester = projections::directory::canonical(&mut tx, request.person()).await?;
         drop(tx);
         let self_allowed = request.route().lets_own(&self.settings(tenant).await?);
-        Ok(self_allowed || able.iter().any(|user| user.person != requester))
-    }
-
-    /// The users who may decide a request now: whom its route names and who can, then owners and admins.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`, also for whoever may not see the request.
-    pub async fn eligible_approvers(&self, caller: &Caller, request: formats::RequestId) -> Outcome<Vec<UserId>> {
-        self.visible_request(caller, request).await?;
-        let state: Request = self.state(caller.tenant, request.uuid()).await?;
-        let route = state.route();
-        let mut named = route.primary.clone();
-        if state.status() == model::request::Status::Escalated {
-            named.extend(&route.secondary);
-        }
-        let mut tx = self.reading(caller.tenant).await?;
-        let settings = projections::directory::tenant(&mut tx)
-            .await?
-            .map(|t| t.settings)
-            .unwrap_or_default();
-        let requester = projections::directory::canonical(&mut tx, state.person()).await?;
-        let self_allowed = route.lets_own(&settings);
-        let able = projections::directory::resolve(&mut tx, &named).await?;
-        let administrators = projections::directory::administrators(&mut tx).await?;
-        let mut users = Vec::new();
-        for user in able.into_iter().chain(administrators) {
-            if (self_allowed || user.person != requester) && !users.contains(&user.id) {
-                users.push(user.id);
-            }
-        }
-        Ok(users)
+        let own = |user: &UserView| user.person == requester || Some(user.id) == request.user();
+        Ok(self_allowed || able.iter().any(|user| !own(user)))
     }
 
     /// Whether the caller has a role that decides at all.

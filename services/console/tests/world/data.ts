@@ -182,6 +182,7 @@ export function makeWorld(now = Date.now()): World {
     secondary: { users: [users[0]], teams: [] },
     quorum: 1,
     windows: { pendingMinutes: 30, escalatedMinutes: 240, grantMinutes: 1440, grantUses: 1 },
+    warnings: [],
     createdAt: at(-50_000),
     updatedAt: at(-50_000),
   };

@@ -1,10 +1,10 @@
 //! A visit, and what is looked up for it.
 
 use commands::{
-    Act, Caller, Origin, Outcome,
+    Origin, Outcome,
     auth::{LinkVisit, Session},
 };
-use formats::{Timestamp, hash::to_hex, mac::hmac_sha256};
+use formats::{hash::to_hex, mac::hmac_sha256};
 use model::request::Status;
 use projections::{
     directory, fleet, policies,
@@ -100,16 +100,15 @@ pub(super) async fn find(state: &ApiState, visit: &Visit) -> Outcome<Option<Foun
     let open = matches!(row.status, Status::Pending | Status::Escalated);
     let standing = if !open {
         Standing::Settled
-    } else if is_late(row.deadline, state.app.ambient().now()) {
-        Standing::Late
     } else {
-        let system = Caller::system(link.tenant, visit.origin.correlation);
-        let eligible = state.app.eligible_approvers(&system, link.request).await?;
-        let already = row.decisions.iter().any(|decision| decision.approver == link.approver);
-        if eligible.contains(&link.approver) && !already && decides(state, visit).await? {
-            Standing::Open
-        } else {
-            Standing::NotYours
+        let mut eligible = state
+            .app
+            .eligible_approvers(link.tenant, std::slice::from_ref(&row))
+            .await?;
+        match eligible.remove(&row.id) {
+            Some(now) if !now.status.is_open() => Standing::Late,
+            Some(now) if now.approvers.iter().any(|(user, _)| user.id == link.approver) => Standing::Open,
+            _ => Standing::NotYours,
         }
     };
     Ok(Some(Found {
@@ -124,25 +123,6 @@ pub(super) async fn find(state: &ApiState, visit: &Visit) -> Outcome<Option<Foun
         policies: names,
         deciders,
     }))
-}
-
-/// Whether the approver still has a role that decides: a rule may go on naming somebody who lost it.
-async fn decides(state: &ApiState, visit: &Visit) -> Outcome<bool> {
-    let link = &visit.link;
-    match state
-        .app
-        .acting_as(link.tenant, link.approver, visit.origin.clone())
-        .await
-    {
-        Ok(approver) => Ok(approver.may(Act::Decide)),
-        Err(refusal) if refusal.code == "UNAUTHENTICATED" => Ok(false),
-        Err(refusal) => Err(refusal),
-    }
-}
-
-/// Valid strictly before the deadline.
-fn is_late(deadline: Timestamp, now: Timestamp) -> bool {
-    now >= deadline
 }
 
 /// A user as people know them.

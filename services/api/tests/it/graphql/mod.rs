@@ -1,6 +1,7 @@
 //! `/graphql` and `/graphql/ws`, as clients use them.
 
 mod changes;
+mod eligible;
 mod http;
 mod limits;
 mod requests;

@@ -6,7 +6,7 @@ import { useAct, useLook } from "../../graphql/hooks";
 import { Confirm } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card, Facts, Page } from "../../parts/page";
-import { Empty, ProblemNote, Ready } from "../../parts/states";
+import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
 import { duration } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
@@ -20,6 +20,7 @@ const RulesLook = graphql(`
       primary { users { id name email } teams { id name } }
       secondary { users { id name email } teams { id name } }
       windows { pendingMinutes escalatedMinutes grantMinutes grantUses }
+      warnings { code message }
     }
   }
 `);
@@ -105,6 +106,11 @@ export function ApprovalRules() {
                       </>
                     }
                   >
+                    {rule.warnings.map((warning) => (
+                      <Note key={warning.code} tone="warn">
+                        {warning.message}
+                      </Note>
+                    ))}
                     <div className="columns columns--half">
                       <Facts
                         items={[
