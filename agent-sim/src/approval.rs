@@ -194,7 +194,7 @@ impl Agent {
     async fn verify_grant(&self, token: &str) -> Result<GrantClaims, AgentError> {
         let verify = || {
             let core = self.core();
-            GrantClaims::verify(token, &core.keys, self.now()).and_then(|claims| {
+            GrantClaims::verify(token, &core.keys, core.by_server(self.now())).and_then(|claims| {
                 if claims.endpoint == core.identity.endpoint {
                     Ok(claims)
                 } else {
@@ -231,14 +231,15 @@ impl Agent {
         let answer: MfaVerified = self.post("/mfa/verify", &request).await?.json()?;
         let verify = || {
             let core = self.core();
-            let proof = MfaProof::verify(&answer.proof, &core.keys, self.now())?;
+            let now = core.by_server(self.now());
+            let proof = MfaProof::verify(&answer.proof, &core.keys, now)?;
             let attempted = MfaUse {
                 endpoint: core.identity.endpoint,
                 endpoint_user: &request.endpoint_user,
                 action_type: request.action_type,
                 digest: request.digest,
                 always: request.always,
-                now: self.now(),
+                now,
             };
             proof.covers(&attempted)?;
             Ok::<_, MfaProofError>(proof)

@@ -318,35 +318,37 @@ fn cover(core: &Core, attempt: &Attempt<'_>) -> Coverage {
 
 /// The grant that permits this action and ends first, of those whose signatures hold under the current key set.
 fn find_grant<'a>(core: &'a Core, attempt: &Attempt<'_>) -> Option<&'a GrantClaims> {
+    let now = core.by_server(attempt.now);
     let usable = core.grants.values().filter(|grant| {
         let attempted = GrantUse {
             endpoint: core.identity.endpoint,
             user: &attempt.action.user.name,
             digest: attempt.digest,
             used: grant.used,
-            now: attempt.now,
+            now,
         };
         !grant.ended
             && attempt.only_grant.is_none_or(|only| only == grant.claims.request)
             && (attempt.action.online || !grant.claims.mfa_pending)
             && grant.claims.satisfies.contains(&Step::Approval)
             && grant.claims.permits(&attempted).is_ok()
-            && GrantClaims::verify(&grant.token, &core.keys, attempt.now).is_ok_and(|claims| claims == grant.claims)
+            && GrantClaims::verify(&grant.token, &core.keys, now).is_ok_and(|claims| claims == grant.claims)
     });
     usable.map(|grant| &grant.claims).min_by_key(|claims| claims.not_after)
 }
 
 fn find_proof(core: &Core, attempt: &Attempt<'_>) -> Option<Uuid> {
+    let now = core.by_server(attempt.now);
     let attempted = MfaUse {
         endpoint: core.identity.endpoint,
         endpoint_user: &attempt.action.user.name,
         action_type: attempt.action.action_type,
         digest: attempt.digest,
         always: attempt.decision.mfa_always,
-        now: attempt.now,
+        now,
     };
     let covers = |(token, proof): &&(String, MfaProof)| {
-        proof.covers(&attempted).is_ok() && MfaProof::verify(token, &core.keys, attempt.now).is_ok()
+        proof.covers(&attempted).is_ok() && MfaProof::verify(token, &core.keys, now).is_ok()
     };
     core.proofs.iter().find(covers).map(|(_, proof)| proof.id)
 }

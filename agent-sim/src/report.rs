@@ -73,7 +73,7 @@ impl Agent {
             grants: core
                 .grants
                 .values()
-                .filter(|grant| !grant.ended && now < grant.claims.not_after)
+                .filter(|grant| !grant.ended && core.by_server(now) < grant.claims.not_after)
                 .count(),
             open_requests: core
                 .requests

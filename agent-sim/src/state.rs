@@ -205,11 +205,17 @@ impl Core {
         Ok(())
     }
 
+    /// A moment of this clock by the server's, as far as the difference was measured: what the server signed ends by that.
+    pub(crate) fn by_server(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_millis(at.millis().saturating_sub(self.skew_ms))
+    }
+
     /// Drops what has ended: grants and proofs past their time, settled requests a month after they were filed.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-        self.proofs.retain(|(_, proof)| now < proof.expires_at);
-        self.grants.retain(|_, grant| now < grant.claims.not_after);
+        let by_server = self.by_server(now);
+        self.proofs.retain(|(_, proof)| by_server < proof.expires_at);
+        self.grants.retain(|_, grant| by_server < grant.claims.not_after);
         self.requests
             .retain(|_, request| !request.state.status.is_final() || now < request.filed_at + DAY * 30);
     }
@@ -219,6 +225,6 @@ impl Core {
     pub fn is_outdated(&self, now: Timestamp) -> bool {
         self.enforced
             .as_ref()
-            .is_some_and(|enforced| enforced.statement.expires_at <= now)
+            .is_some_and(|enforced| enforced.statement.expires_at <= self.by_server(now))
     }
 }

@@ -122,9 +122,21 @@ async fn a_scheduler_that_was_away_catches_up_once_at_the_due_times_and_late_app
                     serde_json::from_value(event.body.data["pendingUntil"].clone()).unwrap();
                 entry.submitted = Some(until.millis() - 30 * 60_000);
             }
-            "RequestEscalated" => assert_eq!(entry.escalated.replace(at), None, "escalated twice"),
+            "RequestEscalated" => {
+                assert_eq!(entry.expired, None, "in order");
+                assert_eq!(entry.escalated.replace(at), None, "escalated twice");
+            }
             "RequestExpired" => assert_eq!(entry.expired.replace(at), None, "expired twice"),
-            _ => {}
+            _ => continue,
+        }
+        // Both times are told: when it was due, and when it was written down, an hour or more later.
+        if event.body.event_type != "RequestSubmitted" {
+            let late = event.body.recorded_at.millis() - at;
+            assert!(
+                late >= 3_600_000 - 60_000,
+                "{} was recorded {late} ms late",
+                event.body.event_type
+            );
         }
     }
     for (request, _) in &filed {
@@ -137,6 +149,33 @@ async fn a_scheduler_that_was_away_catches_up_once_at_the_due_times_and_late_app
         assert_eq!(escalated, Some(submitted + 30 * 60_000));
         assert_eq!(expired, Some(submitted + 270 * 60_000));
     }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_sent_again_after_a_restart_is_carried_out_once_and_answered_alike() {
+    let world = World::begin().await;
+    let after = world.app().store.head(world.tenant_id("acme")).await.unwrap();
+    let endpoint = world.endpoint("acme").await;
+    let (request, digest) = world.file(&endpoint, "again.exe").await;
+    let send = async |world: &World, digest: &str| {
+        let mut admin = world.caller("acme", "admin").await;
+        admin.origin.idempotency_key = Some("attempt-7".to_owned());
+        world
+            .app()
+            .approve(&admin, request, digest, Narrowing::default(), None)
+            .await
+    };
+    let first = send(&world, &digest).await.unwrap();
+    let world = world.restart().await;
+    let again = send(&world, &digest).await.unwrap();
+    assert_eq!((again.position, again.duplicate), (first.position, true));
+    // The same key with another content is no repetition.
+    let other = send(&world, &"0".repeat(64)).await.unwrap_err();
+    assert_eq!(other.code, "IDEMPOTENCY_KEY_REUSED", "{other}");
+    let told = world.log("acme", after).await;
+    let given = told.iter().filter(|e| e.body.event_type == "ApprovalGiven").count();
+    assert_eq!(given, 1);
     world.end().await;
 }
 

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use formats::{
-    GrantClaims, Purpose, RequestId, SigningKey,
+    Ambient, Clock, GrantClaims, ManualClock, Purpose, RequestId, SigningKey, SystemEntropy,
     agent_wire::{RecordResult, RequestStatus},
     grant::{GrantError, Step},
     mfa::MfaProofError,
 };
 use policy_engine::Outcome;
 use portcullis_agent::{
-    Agent, AgentError, Asked, AttemptStatus, Ran, Untrusted,
+    Agent, AgentError, Asked, AttemptStatus, Ran, Surroundings, Untrusted,
     plugin::{self, Client},
 };
 use tempfile::TempDir;
@@ -171,6 +171,37 @@ async fn a_grant_ends_at_its_time() {
     assert!(w.agent.run(&asked, None).unwrap().is_permitted());
     w.fake.advance(Duration::from_millis(1));
     assert_missing(&w.agent.run(&asked, Some(REASON)).unwrap(), &[Step::Approval]);
+}
+
+#[tokio::test]
+async fn a_grant_ends_by_the_servers_clock_whatever_the_endpoints_shows() {
+    let hour = Duration::from_secs(3_600);
+    for ahead in [true, false] {
+        let fake = Fake::start().await;
+        fake.publish(&[policy("p", &["approval"])]);
+        let now = Clock::now(&*fake.clock);
+        let clock = Arc::new(ManualClock::at(if ahead { now + hour } else { now - hour }));
+        let around = Surroundings {
+            ambient: Ambient::new(clock.clone(), Arc::new(SystemEntropy)),
+            ..fake.around()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let registration = fake.registration(Some(fake.root.public()));
+        let agent = Agent::register(&dir.path().join("state"), registration, around)
+            .await
+            .unwrap();
+        agent.sync_once().await.unwrap();
+        let w = World { fake, agent, dir };
+        w.granted(|grant| grant.uses = None).await;
+        let pass = |time| {
+            w.fake.advance(time);
+            clock.advance(time);
+        };
+        pass(Duration::from_secs(24 * 3_600) - Duration::from_millis(1));
+        assert!(w.agent.run(&w.ask(), None).unwrap().is_permitted(), "ahead: {ahead}");
+        pass(Duration::from_millis(1));
+        assert_missing(&w.agent.run(&w.ask(), Some(REASON)).unwrap(), &[Step::Approval]);
+    }
 }
 
 #[tokio::test]

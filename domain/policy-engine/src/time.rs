@@ -347,4 +347,96 @@ mod tests {
             assert_eq!(window.excluded_by(&at.parse().expect("valid")), excluded, "{at}");
         }
     }
+
+    fn window(change: impl FnOnce(&mut PolicyDocument)) -> Window {
+        let mut document = PolicyDocument::new("n", crate::PolicyType::CommandLine, crate::PolicyStatus::Enforce);
+        change(&mut document);
+        Window::of(&document).expect("valid").expect("a window")
+    }
+
+    fn hours(from: &str, to: &str) -> Window {
+        window(|document| {
+            document.times = vec![TimeRange {
+                from: from.into(),
+                to: to.into(),
+            }];
+        })
+    }
+
+    #[test]
+    fn hours_begin_and_end_to_the_millisecond_in_any_zone() {
+        let day = hours("08:00", "18:00");
+        for zone in ["Z", "+05:45", "-11:30", "+14:00"] {
+            for (time, inside) in [
+                ("07:59:59.999", false),
+                ("08:00:00.000", true),
+                ("08:00:00.001", true),
+                ("17:59:59.999", true),
+                ("18:00:00.000", false),
+                ("18:00:00.001", false),
+            ] {
+                let at = format!("2026-03-02T{time}{zone}");
+                assert_eq!(day.holds(&at.parse().expect("valid")), inside, "{at}");
+            }
+        }
+        let late = hours("22:00", "24:00");
+        for (at, inside) in [("2026-03-02T23:59:59.999Z", true), ("2026-03-03T00:00:00.000Z", false)] {
+            assert_eq!(late.holds(&at.parse().expect("valid")), inside, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_clocks_repeats_or_skips_what_the_endpoints_clock_does() {
+        // Two o'clock to three happens twice in the night of 2026-10-25, and not at all in that of 2026-03-29.
+        let night = hours("02:00", "03:00");
+        for (at, inside) in [
+            ("2026-10-25T01:59:59.999+02:00", false),
+            ("2026-10-25T02:00:00.000+02:00", true),
+            ("2026-10-25T02:59:59.999+02:00", true),
+            ("2026-10-25T02:00:00.000+01:00", true),
+            ("2026-10-25T02:59:59.999+01:00", true),
+            ("2026-10-25T03:00:00.000+01:00", false),
+            ("2026-03-29T01:59:59.999+01:00", false),
+            ("2026-03-29T03:00:00.000+02:00", false),
+        ] {
+            assert_eq!(night.holds(&at.parse().expect("valid")), inside, "{at}");
+        }
+        // A clock that is an hour off is an hour off: windows go by what the endpoint shows.
+        let shift = hours("08:00", "16:00");
+        for (at, inside) in [("2026-03-02T07:30:00Z", false), ("2026-03-02T08:30:00Z", true)] {
+            assert_eq!(shift.holds(&at.parse().expect("valid")), inside, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_leap_day_is_a_day_of_its_own() {
+        let leap = window(|document| {
+            document.dates = vec![DateRange {
+                from: "2028-02-29".into(),
+                to: "2028-02-29".into(),
+            }];
+            document.days = vec![Day::Tue];
+        });
+        for (at, inside) in [
+            ("2028-02-28T23:59:59.999Z", false),
+            ("2028-02-29T00:00:00.000Z", true),
+            ("2028-02-29T23:59:59.999+13:00", true),
+            ("2028-03-01T00:00:00.000Z", false),
+        ] {
+            assert_eq!(leap.holds(&at.parse().expect("valid")), inside, "{at}");
+        }
+        // The shift that begins on it ends on the first of March.
+        let night = window(|document| {
+            document.times = vec![TimeRange {
+                from: "22:00".into(),
+                to: "06:00".into(),
+            }];
+            document.dates = vec![DateRange {
+                from: "2028-02-29".into(),
+                to: "2028-02-29".into(),
+            }];
+        });
+        assert!(night.holds(&"2028-03-01T05:59:59.999Z".parse().expect("valid")));
+        assert!(!night.holds(&"2028-02-29T05:59:59.999Z".parse().expect("valid")));
+    }
 }

@@ -4,7 +4,6 @@ mod reader;
 mod reducer;
 
 pub use reader::{ActivityView, Numbers, find, list, numbers, recorded_between, under_numbers};
-pub(crate) use reducer::corrected;
 
 use crate::{Delta, Projection};
 

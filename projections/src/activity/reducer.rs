@@ -1,9 +1,6 @@
 //! How recorded actions come in, and what is left of them when a person is erased.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use eventstore::TenantTx;
 use formats::{ActivityId, EndpointId, PersonId, RequestId, Timestamp};
@@ -41,12 +38,6 @@ struct Counted {
     stored: u64,
     reused: u64,
     reused_at: Option<Timestamp>,
-}
-
-/// When a record happened, by the server's clock.
-pub(crate) fn corrected(at: Timestamp, skew_ms: i64) -> Timestamp {
-    let skew = Duration::from_millis(skew_ms.unsigned_abs());
-    if skew_ms < 0 { at + skew } else { at - skew }
 }
 
 impl Delta for ActivityDelta {
@@ -127,7 +118,7 @@ async fn insert(tx: &mut TenantTx, build: i32, records: &[Record]) -> Result<(),
     .bind(column(records, |r| r.event.activity.uuid()))
     .bind(column(records, |r| r.event.person.uuid()))
     .bind(column(records, |r| moment(r.event.at)))
-    .bind(column(records, |r| moment(corrected(r.event.at, r.event.skew_ms))))
+    .bind(column(records, |r| moment(r.event.by_server())))
     .bind(documents_or_null(records, |r| r.event.input.get())?)
     .bind(column(records, |r| r.event.decision.outcome.as_str()))
     .bind(documents(records, |r| &r.event.decision)?)

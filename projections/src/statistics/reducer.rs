@@ -8,9 +8,7 @@ use model::{activity::ActivityEvent, catalogue::AnyEvent, request::RequestEvent}
 use sqlx::types::time::Date;
 
 use super::reader::Figure;
-use crate::{
-    Build, Delta, Envelope, FlushError, FoldError, activity::corrected, columns::tenant, projection::BoxFuture,
-};
+use crate::{Build, Delta, Envelope, FlushError, FoldError, columns::tenant, projection::BoxFuture};
 
 #[derive(Debug, Default)]
 pub(super) struct StatisticsDelta {
@@ -26,11 +24,7 @@ impl Delta for StatisticsDelta {
                 }
             }
             AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => {
-                self.add(
-                    Figure::Decisions,
-                    corrected(e.at, e.skew_ms),
-                    e.decision.outcome.as_str(),
-                );
+                self.add(Figure::Decisions, e.by_server(), e.decision.outcome.as_str());
             }
             AnyEvent::Activity(ActivityEvent::NumbersReused(_))
             | AnyEvent::Tenant(_)

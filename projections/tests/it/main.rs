@@ -13,6 +13,7 @@ mod fleet;
 mod history;
 mod mails;
 mod policies;
+mod races;
 mod rebuilding;
 mod requests;
 mod running;

@@ -112,6 +112,14 @@ events! {
     }
 }
 
+impl ActionRecorded {
+    /// When it happened by the server's clock, as far as the endpoint's skew was known.
+    #[must_use]
+    pub fn by_server(&self) -> Timestamp {
+        Timestamp::from_millis(self.at.millis().saturating_sub(self.skew_ms))
+    }
+}
+
 impl EventData for ActivityEvent {
     fn person(&self) -> Option<PersonId> {
         match self {

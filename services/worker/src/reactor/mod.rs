@@ -126,7 +126,7 @@ async fn react(app: &App, tenant: TenantId, event: &Recorded) -> Outcome<()> {
         AnyEvent::Roles(RolesEvent::TeamRolesMapped(e)) => app.follow_team(tenant, e.team).await,
         AnyEvent::Scim(ScimEvent::ScimAccountAttributeChanged(_)) => app.link_known_accounts(tenant).await,
         AnyEvent::Activity(ActivityEvent::ActionRecorded(e)) => match e.grant {
-            Some(request) => app.count_grant_use(tenant, request, e.at, position).await,
+            Some(request) => app.count_grant_use(tenant, request, e.by_server(), position).await,
             None => Ok(()),
         },
         // Filed at the very moment in which the account was closed or the endpoint removed.
