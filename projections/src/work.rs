@@ -103,6 +103,21 @@ pub async fn due_of(pool: &PgPool, kind: &str, tenant: TenantId) -> Result<Optio
     row.map(|row| row.at("due_at")).transpose()
 }
 
+/// The tenants that have work of this kind, with the moment at which it is due, the longest due first.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn first(pool: &PgPool, kind: &str, limit: u32) -> Result<Vec<(TenantId, Timestamp)>, ReadError> {
+    let rows = sqlx::query("select tenant_id, due_at from tenant_work where kind = $1 order by due_at limit $2")
+        .bind(kind)
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.id("tenant_id")?, row.at("due_at")?)))
+        .collect()
+}
+
 /// How many tenants that are not suspended have work of this kind that was due before a moment.
 ///
 /// # Errors

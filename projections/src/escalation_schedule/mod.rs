@@ -14,10 +14,12 @@ use uuid::Uuid;
 use crate::{
     Build, Delta, Envelope, FlushError, FoldError, Projection, ReadError,
     columns::{Columns, column, moment, number, read_word},
-    page::LIMIT_MAX,
     projection::BoxFuture,
     work,
 };
+
+/// The most timers that are read at once.
+const MOST_DUE: u32 = 1_000;
 
 /// The name of the projection.
 pub const NAME: &str = "escalation_schedule";
@@ -212,7 +214,23 @@ async fn keep_earliest(tx: &mut TenantTx, build: Build) -> Result<(), FlushError
     Ok(work::set(tx, work::TIMERS, due_at).await?)
 }
 
-/// The timers that are due at this moment, in the order in which they fell due; at most 200.
+/// How many of a tenant's timers are due.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn count_due(tx: &mut TenantTx, now: Timestamp) -> Result<u64, ReadError> {
+    let row = sqlx::query(
+        "select count(*) as due from escalation_schedule
+         where tenant_id = $1 and build = live_build('escalation_schedule') and due_at <= $2",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(moment(now))
+    .fetch_one(&mut **tx)
+    .await?;
+    row.count("due")
+}
+
+/// The timers that are due at this moment, in the order in which they fell due; at most 1,000.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -224,7 +242,7 @@ pub async fn due(tx: &mut TenantTx, now: Timestamp, limit: u32) -> Result<Vec<Ti
     )
     .bind(tx.tenant().uuid())
     .bind(moment(now))
-    .bind(i64::from(limit.clamp(1, LIMIT_MAX)))
+    .bind(i64::from(limit.clamp(1, MOST_DUE)))
     .fetch_all(&mut **tx)
     .await?;
     rows.iter()

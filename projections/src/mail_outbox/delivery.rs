@@ -298,3 +298,36 @@ pub async fn figures(tx: &mut TenantTx) -> Result<Figures, ReadError> {
         failed: row.count("failed")?,
     })
 }
+
+/// The mails of a tenant that are to be addressed, sent or tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// How many there are.
+    pub count: u64,
+    /// When the event was recorded that the oldest of them is about.
+    pub oldest: Option<Timestamp>,
+}
+
+/// How many mails of this tenant wait, and since when.
+///
+/// # Errors
+/// [`ReadError`]
+pub async fn waiting(tx: &mut TenantTx) -> Result<Waiting, ReadError> {
+    let row = sqlx::query(
+        "select w.count, (select e.recorded_at from events e where e.tenant_id = $1 and e.position = w.oldest) as oldest
+         from (
+           select count(*) as count, min(position) as oldest from (
+             select position from mail_task where tenant_id = $1 and status = 'open'
+             union all
+             select position from mail_delivery where tenant_id = $1 and status = 'queued'
+           ) m
+         ) w",
+    )
+    .bind(tx.tenant().uuid())
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(Waiting {
+        count: row.count("count")?,
+        oldest: row.at_or_null("oldest")?,
+    })
+}

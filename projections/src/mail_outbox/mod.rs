@@ -11,7 +11,8 @@ mod reader;
 mod reducer;
 
 pub use delivery::{
-    Attempt, Delivery, DeliveryStatus, Figures, address, due_deliveries, figures, open_tasks, record, settle_work,
+    Attempt, Delivery, DeliveryStatus, Figures, Waiting, address, due_deliveries, figures, open_tasks, record,
+    settle_work, waiting,
 };
 pub use reader::{MailView, RefusedAddress, find, list, refused_addresses, resend};
 pub use reducer::MailOutbox;

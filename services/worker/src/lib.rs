@@ -3,6 +3,7 @@
 //! Each role is a loop that any number of processes may run; work is claimed by rows, so that a dead process's work is
 //! taken over. Nothing here knows HTTP. Start reading at [`scheduler`].
 
+mod figures;
 pub mod mail;
 pub mod purge;
 pub mod reactor;

@@ -10,7 +10,7 @@ use projections::{escalation_schedule, work};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{AGAIN, failed, pause};
+use crate::{AGAIN, failed, figures, pause};
 
 /// How often it looks for due timers.
 const EVERY: Duration = Duration::from_millis(200);
@@ -74,7 +74,15 @@ pub async fn fire(app: &App, tenant: TenantId) -> Result<(), commands::Refusal> 
     drop(tx);
     let firing = due.into_iter().map(|timer| {
         let app = app.clone();
-        async move { app.fire_timer(tenant, &timer).await }.boxed()
+        async move {
+            let fired = app.fire_timer(tenant, &timer).await;
+            let late = app.now().millis().saturating_sub(timer.due_at.millis());
+            if fired.is_ok() {
+                figures::TIMERS.observe(Duration::from_millis(late.unsigned_abs()).as_secs_f64());
+            }
+            fired
+        }
+        .boxed()
     });
     let results: Vec<_> = stream::iter(firing).buffer_unordered(TIMERS.1).collect().await;
     // The schedule has to show what was done before it is asked again.

@@ -23,7 +23,7 @@ use projections::{
     Page,
     approval_rules::ApprovalRuleView,
     collections::CollectionView,
-    directory::{TeamView, TenantView, UserView},
+    directory::{TeamView, TenantView},
     fleet::GroupView,
     mail_outbox::RefusedAddress,
     policies::{PolicyFilter, PolicySort, PolicyView},

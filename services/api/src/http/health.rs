@@ -200,7 +200,8 @@ impl FromRequestParts<ApiState> for Shown {
 }
 
 async fn metrics(State(state): State<ApiState>, _: Shown) -> Answer<Response> {
-    let text = state.metrics.text().map_err(Refusal::internal)?;
+    let mut text = state.metrics.text().map_err(Refusal::internal)?;
+    text.push_str(&super::figures::text(&state.app).await);
     Ok((
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

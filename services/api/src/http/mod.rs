@@ -5,6 +5,7 @@ mod approve;
 mod audit;
 mod auth;
 mod console;
+mod figures;
 mod health;
 mod news;
 mod oidc;

@@ -195,3 +195,39 @@ async fn weaknesses_can_be_reported() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_scrape_tells_what_waits_and_since_when() {
+    let world = World::new().await;
+    let scrape = async || {
+        let ask = request(Method::GET, "/metrics").from("127.0.0.1").empty();
+        world.send(ask).await.expect(200).text()
+    };
+    let idle = scrape().await;
+    for line in [
+        "portcullis_mails_waiting 0",
+        "portcullis_timers_due 0",
+        "portcullis_timers_late_seconds 0",
+    ] {
+        assert!(idle.contains(&format!("{line}\n")), "{line}: {idle}");
+    }
+    assert!(
+        idle.contains("portcullis_projection_lag_events{projection=\"request_queue\"} 0"),
+        "{idle}"
+    );
+    // A request is filed, nobody sends its mail to the administrators, and no scheduler is there at its deadline.
+    world.policy("Ask first", "/opt/*").await;
+    let agent = world.agent("lab").await;
+    agent.submit("/opt/tool").await.expect(201);
+    world.settle(world.tenant).await;
+    world.clock.advance(std::time::Duration::from_secs(31 * 60));
+    let late = scrape().await;
+    for line in ["portcullis_timers_due 1", "portcullis_timers_late_seconds 60"] {
+        assert!(late.contains(&format!("{line}\n")), "{line}: {late}");
+    }
+    assert!(late.contains("portcullis_mails_waiting 1\n"), "{late}");
+    assert!(
+        late.contains("portcullis_mails_waiting_oldest_seconds 1860\n"),
+        "{late}"
+    );
+}

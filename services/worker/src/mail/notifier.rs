@@ -23,7 +23,7 @@ use super::{
     compose::{Composed, compose},
     desk::Desk,
 };
-use crate::{AGAIN, failed, news};
+use crate::{AGAIN, failed, figures, figures::MAILS, news};
 
 /// How long a claim lasts if its process dies.
 const LEASE: Duration = Duration::from_secs(60);
@@ -100,6 +100,7 @@ impl Notifier {
 
 /// Sends until it is to stop.
 pub async fn run(app: App, notifier: Notifier, stop: CancellationToken) {
+    figures::begin_mails();
     let mut subscription = app.store.subscribe();
     // Turns go on side by side: a tenant whose mails take long keeps one place, and no other tenant waits for it.
     let mut turns = JoinSet::new();
@@ -256,9 +257,23 @@ async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
             );
         }
         let attempts: Vec<(Delivery, Attempt)> = stream::iter(sending).buffer_unordered(8).collect().await;
+        for (_, attempt) in &attempts {
+            MAILS.with_label_values(&[outcome(attempt)]).inc();
+        }
         mail_outbox::record(&mut tx, &attempts).await?;
         mail_outbox::settle_work(&mut tx).await?;
         tx.commit().await?;
+    }
+}
+
+/// How an attempt ended, in a word.
+const fn outcome(attempt: &Attempt) -> &'static str {
+    match attempt {
+        Attempt::Sent { .. } => "sent",
+        Attempt::Ended { refused: true, .. } => "refused",
+        Attempt::Ended { refused: false, .. } => "failed",
+        Attempt::Retry { .. } => "postponed",
+        Attempt::Moot => "moot",
     }
 }
 

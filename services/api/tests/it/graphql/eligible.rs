@@ -164,6 +164,8 @@ async fn those_who_are_named_can_approve_and_nobody_else_can() {
         assert_eq!(named().await, BTreeSet::new(), "case {case}: all have decided");
         told.insert(said.len());
 
+        // An account is unlinked once nothing of it is open.
+        change(&owner, "cancelRequest", json!({ "requestId": id }), "position").await;
         for user in &disabled {
             change(&owner, "enableUser", json!({ "userId": user }), "position").await;
         }

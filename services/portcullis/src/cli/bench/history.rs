@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use eventstore::Store;
 use formats::{
-    ActivityId, ApprovalRuleId, DeploymentGroupId, EndpointId, PersonId, PolicyId, RequestId, TeamId, TenantId, UserId,
+    ActivityId, ApprovalRuleId, DeploymentGroupId, EndpointId, PersonId, PolicyId, RequestId, TeamId, TenantId,
+    Timestamp, UserId,
 };
 use model::{
     Noun, Personal,
@@ -201,12 +202,22 @@ impl Desk {
         })
     }
 
-    /// A request that is filed, approved and used up.
-    async fn request(&self) -> anyhow::Result<u64> {
-        let ambient = self.town.store.ambient();
-        let request: RequestId = ambient.id();
+    /// A request whose first window ends at `due`.
+    pub(super) async fn file_until(&mut self, due: Timestamp) -> anyhow::Result<u64> {
+        self.n += 1;
+        let submission = self.submission(self.town.store.ambient().id())?;
+        let window = std::time::Duration::from_secs(60) * submission.windows.pending_minutes;
+        let stream = submission.request.uuid();
+        let submit = RequestCommand::SubmitRequest {
+            at: due - window,
+            submission: Box::new(submission),
+        };
+        self.town.run::<Request>(stream, submit).await
+    }
+
+    fn submission(&self, request: RequestId) -> anyhow::Result<Submission> {
         let digest = format!("{0:032x}{0:032x}", request.uuid().as_u128());
-        let submission = Submission {
+        Ok(Submission {
             request,
             person: self.person,
             user: None,
@@ -216,7 +227,7 @@ impl Desk {
             details: RequestDetails {
                 action: action(self.n)?,
                 cwd: None,
-                digest: digest.clone(),
+                digest,
                 justification: "A newer compiler is needed for the release".to_owned(),
             },
             policies: vec![self.cited()?],
@@ -237,7 +248,15 @@ impl Desk {
             flags: Vec::new(),
             previous: None,
             justification_min: 1,
-        };
+        })
+    }
+
+    /// A request that is filed, approved and used up.
+    async fn request(&self) -> anyhow::Result<u64> {
+        let ambient = self.town.store.ambient();
+        let request: RequestId = ambient.id();
+        let submission = self.submission(request)?;
+        let digest = submission.digest_mac.clone();
         let facts = DecisionFacts {
             approver: self.town.approver,
             eligible: true,

@@ -1,5 +1,5 @@
-//! `bench append|project|latency`: the event store, the projector, and the way from a request to a mail and back, each on
-//! a private, durable PostgreSQL and beside a peer in the same run where there is one. Rates are reported, not judged:
+//! `bench append|project|latency|timers`: the event store, the projector, the way from a request to a mail and back, and
+//! timers that are due at once, each on a private, durable PostgreSQL and beside a peer in the same run where there is one. Rates are reported, not judged:
 //! machines differ (`docs/quality.md § 1`).
 
 mod append;
@@ -10,6 +10,7 @@ mod latency;
 mod pgbench;
 mod project;
 mod store;
+mod timers;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -55,6 +56,16 @@ pub(super) enum BenchCommand {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=120))]
         seconds: u64,
     },
+    /// So many deadlines at one moment: how late each is acted on.
+    #[command(after_help = "Example:\n  portcullis bench timers --timers 10000 --tenants 1")]
+    Timers {
+        /// How many timers, 64 to 100,000.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(64..=100_000))]
+        timers: u64,
+        /// How many tenants they belong to, 1 to 64.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+        tenants: u64,
+    },
 }
 
 pub(super) async fn run(globals: &Globals, command: BenchCommand) -> anyhow::Result<ExitCode> {
@@ -75,6 +86,7 @@ pub(super) async fn run(globals: &Globals, command: BenchCommand) -> anyhow::Res
         }
         BenchCommand::Project { events, tenants } => project::run(globals, events, tenants).await,
         BenchCommand::Latency { rate, seconds } => latency::run(globals, rate, seconds).await,
+        BenchCommand::Timers { timers, tenants } => timers::run(globals, timers, tenants).await,
     }
 }
 
