@@ -329,6 +329,6 @@ describe("the other pages", () => {
     const stage = show("/settings");
     fireEvent.click(await screen.findByRole("switch", { name: /A denial needs a comment/ }));
     press("Save settings");
-    await waitFor(() => expect(calls(stage, "ChangeSettings").map((call) => call.variables)).toEqual([{ input: { requireDenialComment: true } }]));
+    await waitFor(() => expect(calls(stage, "ChangeSettings").map((call) => call.variables)).toEqual([{ input: { requireDenialComment: false } }]));
   });
 });
