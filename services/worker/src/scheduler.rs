@@ -19,7 +19,7 @@ const LEASE: Duration = Duration::from_secs(15);
 /// Tenants that are worked on at once.
 const TENANTS: u32 = 8;
 /// Timers of a tenant that are read at once, and that are fired at once.
-const TIMERS: (u32, usize) = (200, 128);
+const TIMERS: (u32, usize) = (1_000, 256);
 
 /// Fires timers until it is to stop.
 pub async fn run(app: App, stop: CancellationToken) {
