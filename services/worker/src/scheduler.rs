@@ -23,6 +23,7 @@ const TIMERS: (u32, usize) = (1_000, 256);
 
 /// Fires timers until it is to stop.
 pub async fn run(app: App, stop: CancellationToken) {
+    std::sync::LazyLock::force(&figures::TIMERS);
     // Turns go on side by side: a tenant with many timers keeps one place, and no other tenant waits for it.
     let mut turns = JoinSet::new();
     loop {
