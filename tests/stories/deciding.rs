@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use formats::RequestId;
-use model::request::{Approver, Narrowing};
+use model::{
+    Role as Standing,
+    request::{Approver, Narrowing},
+};
 use portcullis::config::Role;
 use tokio_util::sync::CancellationToken;
 
@@ -333,6 +336,9 @@ async fn a_deadline_escalates_to_the_requester_alone_only_where_the_tenant_lets_
     let mut settings = projections::directory::tenant(&mut tx).await.unwrap().unwrap().settings;
     drop(tx);
     app.link_endpoint_account(&owner, row.person, member).await.unwrap();
+    app.assign_roles(&owner, member, vec![Standing::Member, Standing::Approver])
+        .await
+        .unwrap();
     for rule in rules {
         let mut definition = rule.definition;
         definition.secondary = vec![Approver::User(member)];

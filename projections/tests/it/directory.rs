@@ -270,10 +270,10 @@ async fn users_are_filtered_and_searched_by_words_of_name_and_address() {
 }
 
 #[tokio::test]
-async fn teams_resolve_to_the_users_who_are_in_them_now_and_whose_accounts_work() {
+async fn teams_resolve_to_the_users_who_are_in_them_now_and_who_may_decide() {
     let world = World::new().await;
     let mut users = Vec::new();
-    for n in 0..4 {
+    for n in 0..5 {
         users.push(
             create_user(&world, &format!("User {n}"), &format!("u{n}@example.test"))
                 .await
@@ -281,11 +281,16 @@ async fn teams_resolve_to_the_users_who_are_in_them_now_and_whose_accounts_work(
         );
     }
     assign(&world, users[0], &[Role::Owner]).await;
+    for n in [1, 2] {
+        assign(&world, users[n], &[Role::Approver]).await;
+    }
     assign(&world, users[3], &[Role::Admin]).await;
+    // Whoever may only look, or has no role but that of a member, decides nothing.
+    assign(&world, users[4], &[Role::Auditor]).await;
     let (desk, night): (TeamId, TeamId) = (world.id(), world.id());
     for (team, name, members) in [
         (desk, "Desk", vec![users[0], users[1]]),
-        (night, "Night", vec![users[1], users[2]]),
+        (night, "Night", vec![users[1], users[2], users[4]]),
     ] {
         let create = TeamCommand::CreateTeam {
             team,
@@ -310,7 +315,7 @@ async fn teams_resolve_to_the_users_who_are_in_them_now_and_whose_accounts_work(
             Approver::Team(night)
         ])
         .await,
-        users[1..]
+        users[1..4]
     );
     assert!(resolve(&[]).await.is_empty());
 
