@@ -89,7 +89,7 @@ fn single(attribute: &'static Attribute, value: &Value, field: &str) -> Answer<O
                 .ok_or_else(|| bad(field, "has to be true or false"))?
                 .into(),
         ),
-        Kind::Text | Kind::Exact | Kind::Reference | Kind::DateTime => match value {
+        Kind::Text | Kind::Exact | Kind::Reference(_) | Kind::DateTime => match value {
             Value::Null => None,
             Value::String(text) if text.is_empty() => None,
             Value::String(text) => Some(checked(text, field)?.into()),

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::{
     Token, base,
-    filter::FILTER_MAX,
     list::PAGE_MAX,
     schema::{ENTERPRISE, GROUP, USER, schemas},
     show::answer,
@@ -23,7 +22,7 @@ pub(super) async fn config(State(state): State<ApiState>, _: Token) -> Response 
         "documentationUri": "https://www.rfc-editor.org/rfc/rfc7644",
         "patch": { "supported": true },
         "bulk": { "supported": false, "maxOperations": 0, "maxPayloadSize": 0 },
-        "filter": { "supported": true, "maxResults": PAGE_MAX, "maxFilterBytes": FILTER_MAX },
+        "filter": { "supported": true, "maxResults": PAGE_MAX },
         "changePassword": { "supported": false },
         "sort": { "supported": false },
         "etag": { "supported": true },

@@ -196,7 +196,7 @@ fn one(kind: Kind, value: &Value, operator: Operator, wanted: &Value) -> Result<
         return Ok(read(value).is_ok_and(|value| ordered(operator, value.cmp(&wanted))));
     }
     Ok(match kind {
-        Kind::Exact | Kind::Reference => texts(operator, value, wanted),
+        Kind::Exact | Kind::Reference(_) => texts(operator, value, wanted),
         _ => texts(operator, &value.to_lowercase(), &wanted.to_lowercase()),
     })
 }

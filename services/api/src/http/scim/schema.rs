@@ -17,8 +17,8 @@ pub(super) enum Kind {
     Text,
     /// A text that compares exactly.
     Exact,
-    /// The address of something.
-    Reference,
+    /// The address of something: of a kind of resource, `external` or `uri`.
+    Reference(&'static str),
     /// A truth value.
     Boolean,
     /// A moment.
@@ -91,7 +91,7 @@ impl Attribute {
         let (kind, exact) = match self.kind {
             Kind::Text => ("string", false),
             Kind::Exact => ("string", true),
-            Kind::Reference => ("reference", true),
+            Kind::Reference(_) => ("reference", true),
             Kind::Boolean => ("boolean", false),
             Kind::DateTime => ("dateTime", false),
             Kind::Complex(_) => ("complex", false),
@@ -105,7 +105,7 @@ impl Attribute {
         });
         match self.kind {
             Kind::Complex(inside) => described["subAttributes"] = inside.iter().map(Self::describe).collect(),
-            Kind::Reference => described["referenceTypes"] = json!(["uri"]),
+            Kind::Reference(to) => described["referenceTypes"] = json!([to]),
             _ => {}
         }
         described
@@ -138,26 +138,26 @@ const ADDRESS: &[Attribute] = &[
 ];
 const OF_USER: &[Attribute] = &[
     of("value", Kind::Exact, "The group's id").read_only(),
-    of("$ref", Kind::Reference, "The group's address").read_only(),
+    of("$ref", Kind::Reference("Group"), "The group's address").read_only(),
     of("display", Kind::Text, "The group's name").read_only(),
     of("type", Kind::Text, "Always direct").read_only(),
 ];
 const MEMBER: &[Attribute] = &[
     of("value", Kind::Exact, "The user's id"),
-    of("$ref", Kind::Reference, "The user's address"),
+    of("$ref", Kind::Reference("User"), "The user's address"),
     of("display", Kind::Text, "What the user is called").read_only(),
     of("type", Kind::Text, "Always User"),
 ];
 const MANAGER: &[Attribute] = &[
     of("value", Kind::Exact, "The manager's id"),
-    of("$ref", Kind::Reference, "The manager's address"),
+    of("$ref", Kind::Reference("User"), "The manager's address"),
     of("displayName", Kind::Text, "What the manager is called"),
 ];
 const META: &[Attribute] = &[
     of("resourceType", Kind::Exact, "User or Group").read_only(),
     of("created", Kind::DateTime, "When it was made").read_only(),
     of("lastModified", Kind::DateTime, "When it changed last").read_only(),
-    of("location", Kind::Reference, "Its address").read_only(),
+    of("location", Kind::Reference("uri"), "Its address").read_only(),
     of("version", Kind::Exact, "Its ETag").read_only(),
 ];
 
@@ -180,7 +180,7 @@ const USERS: &[Attribute] = &[
     of("name", Kind::Complex(NAME), "The parts of the name"),
     of("displayName", Kind::Text, "What people see"),
     of("nickName", Kind::Text, "What they are called among friends"),
-    of("profileUrl", Kind::Reference, "Their page"),
+    of("profileUrl", Kind::Reference("external"), "Their page"),
     of("title", Kind::Text, "Their title"),
     of("userType", Kind::Text, "Such as employee"),
     of("preferredLanguage", Kind::Text, "The language they like"),
@@ -190,9 +190,10 @@ const USERS: &[Attribute] = &[
     of(
         "emails",
         Kind::Complex(PLURAL),
-        "E-mail addresses; mails go to the primary one, else to that of type work",
+        "E-mail addresses; mails go to the primary one, else to that of type work. A userName that is one will do",
     )
-    .many(),
+    .many()
+    .required(),
     of("phoneNumbers", Kind::Complex(PLURAL), "Telephone numbers").many(),
     of("ims", Kind::Complex(PLURAL), "Addresses of messengers").many(),
     of("photos", Kind::Complex(PLURAL), "Addresses of pictures").many(),

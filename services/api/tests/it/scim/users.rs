@@ -302,7 +302,8 @@ async fn the_door_tells_what_it_can_and_what_it_keeps() {
     ] {
         assert_eq!(config[feature]["supported"], is, "{feature}");
     }
-    assert_eq!(config["filter"]["maxResults"], 200);
+    // Clients that read strictly take nothing beside what RFC 7643 § 5 has.
+    assert_eq!(config["filter"], json!({ "supported": true, "maxResults": 200 }));
     let types = idp.get("/ResourceTypes").await.expect(200).json();
     assert_eq!(
         (&types["totalResults"], &types["Resources"][0]["endpoint"]),
@@ -313,5 +314,18 @@ async fn the_door_tells_what_it_can_and_what_it_keeps() {
         let id = schema["id"].as_str().unwrap();
         assert_eq!(&idp.get(&format!("/Schemas/{id}")).await.expect(200).json(), schema);
     }
+    let members = schemas["Resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|s| s["attributes"].as_array().unwrap());
+    let mut members = members;
+    let members = members.find(|attribute| attribute["name"] == "members").unwrap();
+    let to = members["subAttributes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|a| a["name"] == "$ref");
+    assert_eq!(to.unwrap()["referenceTypes"], json!(["User"]));
     assert_eq!(error(idp.get("/Schemas/urn:none").await, 404), "");
 }
