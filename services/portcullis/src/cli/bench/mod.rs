@@ -1,9 +1,10 @@
-//! `bench append|project|latency|timers`: the event store, the projector, the way from a request to a mail and back, and
-//! timers that are due at once, each on a private, durable PostgreSQL and beside a peer in the same run where there is one. Rates are reported, not judged:
-//! machines differ (`docs/quality.md § 1`).
+//! `bench append|project|latency|timers|fairness`: the event store, the projector, the way from a request to a mail and
+//! back, timers that are due at once, and what one tenant does to another, each on a private, durable PostgreSQL and beside
+//! a peer in the same run where there is one. Rates are reported, not judged: machines differ (`docs/quality.md § 1`).
 
 mod append;
 mod crew;
+mod fairness;
 mod ground;
 mod history;
 mod latency;
@@ -46,6 +47,16 @@ pub(super) enum BenchCommand {
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=100))]
         tenants: u64,
     },
+    /// What one tenant at fifty times its share does to another.
+    #[command(after_help = "Example:\n  portcullis bench fairness --rate 5 --seconds 20")]
+    Fairness {
+        /// A tenant's share: changes a second, 1 to 200.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=200))]
+        rate: u64,
+        /// How long each part lasts, 5 to 120.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=120))]
+        seconds: u64,
+    },
     /// From a filed request to its mail, and from an approval to the agent's answer, with agents, HTTP and SMTP.
     #[command(after_help = "Example:\n  portcullis bench latency --rate 200 --seconds 20")]
     Latency {
@@ -85,6 +96,7 @@ pub(super) async fn run(globals: &Globals, command: BenchCommand) -> anyhow::Res
             append::run(globals, plan).await
         }
         BenchCommand::Project { events, tenants } => project::run(globals, events, tenants).await,
+        BenchCommand::Fairness { rate, seconds } => fairness::run(globals, rate, seconds).await,
         BenchCommand::Latency { rate, seconds } => latency::run(globals, rate, seconds).await,
         BenchCommand::Timers { timers, tenants } => timers::run(globals, timers, tenants).await,
     }
