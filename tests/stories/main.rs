@@ -12,6 +12,7 @@ mod mail;
 mod mail_server;
 mod mfa;
 mod policy_files;
+mod provisioning;
 mod telling;
 mod tenants;
 mod timers;

@@ -24,7 +24,8 @@ pub struct World {
     pub server: Running,
     /// Without cookies or credentials.
     pub nobody: Client,
-    data: TempDir,
+    /// Its data directory is `data` in here.
+    pub data: TempDir,
     smtp: Option<String>,
 }
 
