@@ -87,6 +87,7 @@ impl Delta for DirectoryDelta {
             }
             AnyEvent::ServiceAccount(e) => self.service_account(e, at),
             AnyEvent::Scim(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::DeploymentGroup(_)
             | AnyEvent::Endpoint(_)
             | AnyEvent::Activity(_)

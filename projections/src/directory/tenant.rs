@@ -137,5 +137,6 @@ fn apply(row: &mut Option<TenantView>, event: TenantEvent, at: Timestamp) {
         TenantEvent::SettingsChanged(e) => row.settings = *e.settings,
         TenantEvent::KeySetChanged(e) => row.key_set_version = e.version,
         TenantEvent::LogRestored(e) => row.epoch = e.epoch,
+        TenantEvent::MailResent(_) => {}
     }
 }

@@ -34,8 +34,10 @@ pub struct UserView {
     pub source: String,
     /// Enrolled second factors: `totp`, `passkey`.
     pub factors: Vec<String>,
-    /// Its roles, weakest first; `member` where nothing else was assigned.
+    /// Its roles, assigned or by teams, weakest first; `member` where there is nothing else.
     pub roles: Vec<Role>,
+    /// Those of them that were assigned.
+    pub assigned: Vec<Role>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When a session last began.
@@ -87,6 +89,7 @@ fn view(row: &PgRow) -> Result<UserView, ReadError> {
         source: row.try_get("source")?,
         factors: row.try_get("factors")?,
         roles: row.words("roles")?,
+        assigned: row.words("assigned")?,
         created_at: row.at("created_at")?,
         last_sign_in_at: row.at_or_null("last_sign_in_at")?,
         erased_at: row.at_or_null("erased_at")?,
@@ -108,7 +111,8 @@ pub async fn user(tx: &mut TenantTx, user: UserId) -> Result<Option<UserView>, R
 pub async fn users_by_id(tx: &mut TenantTx, users: &[UserId]) -> Result<Vec<UserView>, ReadError> {
     let rows = sqlx::query(
         "select u.user_id, u.person_id, u.email, u.name, u.disabled_at, u.source, u.factors, u.created_at,
-           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles
+           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles,
+           coalesce(r.assigned, '{}') as assigned
          from directory_user u
            left join directory_roles r on r.tenant_id = u.tenant_id and r.build = u.build and r.user_id = u.user_id
          where u.tenant_id = $1 and u.build = live_build('directory') and u.user_id = any($2)",
@@ -127,7 +131,8 @@ pub async fn users_by_id(tx: &mut TenantTx, users: &[UserId]) -> Result<Vec<User
 pub async fn user_by_email(tx: &mut TenantTx, email: &str) -> Result<Option<UserView>, ReadError> {
     let row = sqlx::query(
         "select u.user_id, u.person_id, u.email, u.name, u.disabled_at, u.source, u.factors, u.created_at,
-           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles
+           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles,
+           coalesce(r.assigned, '{}') as assigned
          from directory_user u
            left join directory_roles r on r.tenant_id = u.tenant_id and r.build = u.build and r.user_id = u.user_id
          where u.tenant_id = $1 and u.build = live_build('directory') and u.email_folded = $2",
@@ -146,7 +151,8 @@ pub async fn user_by_email(tx: &mut TenantTx, email: &str) -> Result<Option<User
 pub async fn user_by_person(tx: &mut TenantTx, person: PersonId) -> Result<Option<UserView>, ReadError> {
     let row = sqlx::query(
         "select u.user_id, u.person_id, u.email, u.name, u.disabled_at, u.source, u.factors, u.created_at,
-           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles
+           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles,
+           coalesce(r.assigned, '{}') as assigned
          from directory_user u
            left join directory_roles r on r.tenant_id = u.tenant_id and r.build = u.build and r.user_id = u.user_id
          where u.tenant_id = $1 and u.build = live_build('directory') and u.person_id = $2",
@@ -167,7 +173,8 @@ pub async fn users(tx: &mut TenantTx, filter: &UserFilter, page: &Page) -> Resul
     let (from_name, from_id) = from.unzip();
     let rows = sqlx::query(
         "select u.user_id, u.person_id, u.email, u.name, u.disabled_at, u.source, u.factors, u.created_at,
-           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles
+           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles,
+           coalesce(r.assigned, '{}') as assigned
          from directory_user u
            left join directory_roles r on r.tenant_id = u.tenant_id and r.build = u.build and r.user_id = u.user_id
          where u.tenant_id = $1 and u.build = live_build('directory')
@@ -223,7 +230,7 @@ pub async fn roles_of(tx: &mut TenantTx, user: UserId) -> Result<Vec<Role>, Read
 pub async fn administrators(tx: &mut TenantTx) -> Result<Vec<UserView>, ReadError> {
     let rows = sqlx::query(
         "select u.user_id, u.person_id, u.email, u.name, u.disabled_at, u.source, u.factors, u.created_at,
-           u.last_sign_in_at, u.erased_at, r.roles
+           u.last_sign_in_at, u.erased_at, r.roles, r.assigned
          from directory_roles r
            join directory_user u on u.tenant_id = r.tenant_id and u.build = r.build and u.user_id = r.user_id
          where r.tenant_id = $1 and r.build = live_build('directory') and r.roles && '{owner,admin}'
@@ -250,7 +257,8 @@ pub async fn resolve(tx: &mut TenantTx, approvers: &[Approver]) -> Result<Vec<Us
     }
     let rows = sqlx::query(
         "select u.user_id, u.person_id, u.email, u.name, u.disabled_at, u.source, u.factors, u.created_at,
-           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles
+           u.last_sign_in_at, u.erased_at, coalesce(r.roles, '{member}') as roles,
+           coalesce(r.assigned, '{}') as assigned
          from directory_user u
            left join directory_roles r on r.tenant_id = u.tenant_id and r.build = u.build and r.user_id = u.user_id
          where u.tenant_id = $1 and u.build = live_build('directory') and u.disabled_at is null
@@ -337,6 +345,7 @@ fn apply(row: &mut Option<UserView>, event: UserEvent, at: Timestamp) {
             source: e.source,
             factors: Vec::new(),
             roles: Vec::new(),
+            assigned: Vec::new(),
             created_at: at,
             last_sign_in_at: None,
             erased_at: None,
@@ -384,7 +393,7 @@ pub(super) async fn flush(
     }
     let stored = sqlx::query(
         "select user_id, person_id, email, name, disabled_at, source, factors, created_at, last_sign_in_at, erased_at,
-           array[]::text[] as roles
+           array[]::text[] as roles, array[]::text[] as assigned
          from directory_user where tenant_id = $1 and build = $2 and user_id = any($3)",
     )
     .bind(tenant(tx))

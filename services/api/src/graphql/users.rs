@@ -71,8 +71,14 @@ impl User {
         status(&self.0)
     }
 
+    /// What they may do: the roles that were assigned, and those by teams.
     async fn roles(&self) -> Vec<Role> {
         self.0.roles.iter().copied().map(Into::into).collect()
+    }
+
+    /// Those that `changeUserRoles` assigned, without those by teams. Empty: `MEMBER`, where no team gives more.
+    async fn assigned_roles(&self) -> Vec<Role> {
+        self.0.assigned.iter().copied().map(Into::into).collect()
     }
 
     /// For whoever may read people, and for the user.

@@ -37,6 +37,7 @@ export function makeWorld(now = Date.now()): World {
     name,
     status: "ACTIVE",
     roles,
+    assignedRoles: roles,
     teams: [],
     accounts: [],
     totpEnrolled: number % 2 === 1,

@@ -1,6 +1,7 @@
 import { Button, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { graphql } from "../../gql";
+import type { Role } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { Confirm, ConfirmAct } from "../../parts/confirm";
@@ -20,7 +21,7 @@ const ChangeAct = graphql(`
 `);
 const RolesAct = graphql(`
   mutation ChangeUserRoles($input: ChangeUserRolesInput!) {
-    changeUserRoles(input: $input) { user { id roles } position }
+    changeUserRoles(input: $input) { user { id roles assignedRoles } position }
   }
 `);
 const DisableAct = graphql(`
@@ -77,6 +78,7 @@ export function UserDetail({ user }: { user: UserRow }) {
           ["Mails to it", user.mailRefused != null && <Tag key="m" tone="bad">Refused: {user.mailRefused}</Tag>],
           ["Status", <UserTag key="s" status={user.status} />],
           ["Roles", <Roles key="r" roles={user.roles} />],
+          ["By teams", byTeams(user).length > 0 && <Roles key="b" roles={byTeams(user)} />],
           ["Teams", user.teams.map((team) => team.name).join(", ") || "None"],
           ["Second factor", <Factors key="f" user={user} />],
           ["Signed in", user.lastSignInAt ? <When key="l" at={user.lastSignInAt} plain /> : "Never"],
@@ -91,6 +93,11 @@ export function UserDetail({ user }: { user: UserRow }) {
       {changes && <Access user={user} />}
     </div>
   );
+}
+
+/** The roles that somebody has by their teams alone. */
+function byTeams(user: UserRow): Role[] {
+  return user.roles.filter((role) => role !== "MEMBER" && !user.assignedRoles.includes(role));
 }
 
 function NameForm({ user }: { user: UserRow }) {
@@ -122,9 +129,11 @@ function NameForm({ user }: { user: UserRow }) {
 }
 
 function RolesForm({ user }: { user: UserRow }) {
-  const [roles, setRoles] = useState(user.roles);
+  // Those by teams are no business of this form: saved here, they would stay when the team goes.
+  const assigned = user.assignedRoles.length > 0 ? user.assignedRoles : ["MEMBER" as const];
+  const [roles, setRoles] = useState<Role[]>(assigned);
   const change = useAct(RolesAct, "The roles are changed");
-  const same = roles.length === user.roles.length && roles.every((role) => user.roles.includes(role));
+  const same = roles.length === assigned.length && roles.every((role) => assigned.includes(role));
   return (
     <form
       className="stack"

@@ -20,7 +20,7 @@ const UsersLook = graphql(`
   query Users($filter: UserFilter, $search: String, $after: String) {
     users(filter: $filter, search: $search, first: 50, after: $after) {
       nodes {
-        id email name status roles mailRefused totpEnrolled passkeyEnrolled managed createdAt lastSignInAt
+        id email name status roles assignedRoles mailRefused totpEnrolled passkeyEnrolled managed createdAt lastSignInAt
         teams { id name }
         accounts { personId account linkedAt endpoint { id name } }
       }
