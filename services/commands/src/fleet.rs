@@ -82,30 +82,63 @@ impl App {
         max_uses: Option<u32>,
     ) -> Outcome<Issued> {
         caller.demand(Act::WriteFleet)?;
-        let token: RegistrationTokenId = self.ambient().id();
-        let credential = Credential::mint(
-            CredentialKind::Registration,
-            caller.tenant,
-            token.uuid(),
-            self.ambient(),
-        );
         let at = self.ambient().now();
-        let mut tx = self.writing(caller.tenant).await?;
-        store::keep_credential(&mut tx, &credential, group.uuid(), at, expires_at).await?;
-        tx.commit().await?;
         let content = json!({ "group": group, "expiresAt": expires_at, "maxRegistrations": max_uses });
-        let command = DeploymentGroupCommand::IssueRegistrationToken {
-            at,
-            token,
-            expires_at,
-            max_uses,
-        };
-        let result = self
-            .group(caller, "issueRegistrationToken", group, &content, command)
-            .await;
+        let new = ("issueRegistrationToken", content, expires_at);
+        self.new_registration_token(caller, group, new, |token| {
+            DeploymentGroupCommand::IssueRegistrationToken {
+                at,
+                token,
+                expires_at,
+                max_uses,
+            }
+        })
+        .await
+    }
+
+    /// Lets another registration token take one's place at once, with the end and the registrations that it has left.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` where it is no live one, `FORBIDDEN`.
+    pub async fn rotate_registration_token(
+        &self,
+        caller: &Caller,
+        group: DeploymentGroupId,
+        old: RegistrationTokenId,
+    ) -> Outcome<Issued> {
+        caller.demand(Act::WriteFleet)?;
+        let at = self.ambient().now();
+        let state: DeploymentGroup = self.state(caller.tenant, group.uuid()).await?;
+        let content = json!({ "group": group, "token": old });
+        let new = ("rotateRegistrationToken", content, state.token_end(old));
+        let issued = self
+            .new_registration_token(caller, group, new, |token| {
+                DeploymentGroupCommand::RotateRegistrationToken { at, old, token }
+            })
+            .await?;
+        self.forget_registration_token(caller, old).await?;
+        Ok(issued)
+    }
+
+    /// Mints a token: the operation, its content, and the token's end. The secret is stored before the event: a crash
+    /// between the two leaves a hash that no event speaks of.
+    async fn new_registration_token(
+        &self,
+        caller: &Caller,
+        group: DeploymentGroupId,
+        (operation, content, expires_at): (&str, serde_json::Value, Option<Timestamp>),
+        command: impl FnOnce(RegistrationTokenId) -> DeploymentGroupCommand,
+    ) -> Outcome<Issued> {
+        let token: RegistrationTokenId = self.ambient().id();
+        let kind = CredentialKind::Registration;
+        let credential = Credential::mint(kind, caller.tenant, token.uuid(), self.ambient());
+        let mut tx = self.writing(caller.tenant).await?;
+        store::keep_credential(&mut tx, &credential, group.uuid(), self.ambient().now(), expires_at).await?;
+        tx.commit().await?;
+        let result = self.group(caller, operation, group, &content, command(token)).await;
         if !matches!(&result, Ok(written) if !written.duplicate) {
             let mut tx = self.writing(caller.tenant).await?;
-            store::forget_credential(&mut tx, CredentialKind::Registration, token.uuid()).await?;
+            store::forget_credential(&mut tx, kind, token.uuid()).await?;
             tx.commit().await?;
         }
         let written = result?;
@@ -133,16 +166,15 @@ impl App {
         let written = self
             .group(caller, "revokeRegistrationToken", group, &content, command)
             .await?;
-        let mut tx = self.writing(caller.tenant).await?;
-        store::revoke_credential(
-            &mut tx,
-            CredentialKind::Registration,
-            token.uuid(),
-            self.ambient().now(),
-        )
-        .await?;
-        tx.commit().await?;
+        self.forget_registration_token(caller, token).await?;
         Ok(written)
+    }
+
+    async fn forget_registration_token(&self, caller: &Caller, token: RegistrationTokenId) -> Outcome<()> {
+        let (kind, now) = (CredentialKind::Registration, self.ambient().now());
+        let mut tx = self.writing(caller.tenant).await?;
+        store::revoke_credential(&mut tx, kind, token.uuid(), now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Lets a held snapshot out to a group's agents.

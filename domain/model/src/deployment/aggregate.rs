@@ -52,6 +52,12 @@ impl DeploymentGroup {
         self.id.is_some() && self.usable(token, at).is_ok()
     }
 
+    /// When a token ends by itself; none where it never does, or there is none.
+    #[must_use]
+    pub fn token_end(&self, token: RegistrationTokenId) -> Option<Timestamp> {
+        self.tokens.get(&token.uuid())?.expires_at
+    }
+
     fn fold(&mut self, event: DeploymentGroupEvent) {
         match event {
             DeploymentGroupEvent::DeploymentGroupCreated(e) => {
@@ -105,8 +111,21 @@ impl Noun for DeploymentGroup {
             ]);
         }
         let group = self.id.ok_or(DeploymentGroupError::NotFound)?;
+        if let C::RotateRegistrationToken { at, old, token } = command {
+            let now = self.usable(old, at).map_err(|_| DeploymentGroupError::TokenNotFound)?;
+            let issued = RegistrationTokenIssued {
+                group,
+                token,
+                expires_at: now.expires_at,
+                max_uses: now.max_uses.map(|most| most - now.used),
+            };
+            let revoked = RegistrationTokenRevoked { group, token: old };
+            return Ok(vec![revoked.into(), issued.into()]);
+        }
         Ok(vec![match command {
-            C::CreateDeploymentGroup { .. } => return Err(DeploymentGroupError::AlreadyExists),
+            C::CreateDeploymentGroup { .. } | C::RotateRegistrationToken { .. } => {
+                return Err(DeploymentGroupError::AlreadyExists);
+            }
             C::RenameDeploymentGroup { name } => match named(&name)? {
                 name if name == self.name => return Ok(Vec::new()),
                 name => DeploymentGroupRenamed { group, name }.into(),

@@ -22,6 +22,12 @@ pub enum DeploymentGroupCommand {
         token: RegistrationTokenId,
         endpoint: EndpointId,
     },
+    /// Let another token take one's place, with the limits that it has left. The old one is dead.
+    RotateRegistrationToken {
+        at: Timestamp,
+        old: RegistrationTokenId,
+        token: RegistrationTokenId,
+    },
     /// Kill a token.
     RevokeRegistrationToken { token: RegistrationTokenId },
     /// Let a held snapshot out.

@@ -99,3 +99,31 @@ fn a_group_with_endpoints_is_not_deleted() {
         .when(DeploymentGroupCommand::DeleteDeploymentGroup { endpoints: 3 })
         .then_expect_error(DeploymentGroupError::InUse { endpoints: 3 });
 }
+
+#[test]
+fn a_rotated_token_is_dead_and_the_new_one_has_the_limits_that_were_left() {
+    let new = RegistrationTokenId::from_uuid(Uuid::from_u128(9));
+    let rotate = |millis| DeploymentGroupCommand::RotateRegistrationToken {
+        at: at(millis),
+        old: token(),
+        token: new,
+    };
+    let revoked = RegistrationTokenRevoked {
+        group: group(),
+        token: token(),
+    };
+    let issued = RegistrationTokenIssued {
+        group: group(),
+        token: new,
+        expires_at: Some(at(1_000)),
+        max_uses: Some(3),
+    };
+    given(Some(1_000), Some(5), 2)
+        .when(rotate(999))
+        .then_expect_events(vec![revoked.into(), issued.into()]);
+    // One that is over or used up is not brought back.
+    for over in [given(Some(1_000), None, 0), given(None, Some(2), 2)] {
+        over.when(rotate(1_000))
+            .then_expect_error(DeploymentGroupError::TokenNotFound);
+    }
+}

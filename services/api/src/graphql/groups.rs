@@ -1,7 +1,7 @@
 //! Deployment groups, their registration tokens and packages.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use commands::{Act, Caller, Refusal};
+use commands::{Act, Caller, Issued, Refusal};
 use formats::{DeploymentGroupId, RegistrationTokenId, Timestamp, agent_wire::DeploymentPackage};
 use projections::{
     fleet::{GroupView, TokenView},
@@ -252,6 +252,16 @@ async fn token(frame: &Frame, id: RegistrationTokenId, position: u64) -> Answer<
     )?))
 }
 
+/// A token that was named from outside, and its group.
+async fn token_of(frame: &Frame, id: &ID) -> Answer<(RegistrationTokenId, DeploymentGroupId)> {
+    let field = "registrationTokenId";
+    let id: RegistrationTokenId = named(id, "registration token", field)?;
+    let mut tx = frame.tx().await?;
+    let known = projections::fleet::token(&mut tx, id).await?;
+    let known = known.ok_or_else(|| Refusal::not_found("registration token").on(field))?;
+    Ok((id, known.group))
+}
+
 #[derive(Debug, InputObject)]
 pub(crate) struct IssueRegistrationTokenInput {
     deployment_group_id: ID,
@@ -268,6 +278,11 @@ pub(crate) struct IssueRegistrationTokenPayload {
     /// Shown this once; null where the same command was sent before.
     secret: Option<String>,
     position: Position,
+}
+
+#[derive(Debug, InputObject)]
+pub(crate) struct RotateRegistrationTokenInput {
+    registration_token_id: ID,
 }
 
 #[derive(Debug, InputObject)]
@@ -300,6 +315,17 @@ pub(crate) struct CreateDeploymentPackagePayload {
     position: Position,
 }
 
+impl From<Minted> for IssueRegistrationTokenPayload {
+    fn from(minted: Minted) -> Self {
+        Self {
+            registration_token: minted.token,
+            deployment_group: minted.group,
+            secret: minted.secret,
+            position: Position(minted.position),
+        }
+    }
+}
+
 struct Minted {
     token: RegistrationToken,
     group: DeploymentGroup,
@@ -326,6 +352,11 @@ async fn mint(
         })?),
     };
     let issued = frame.app.issue_registration_token(caller, id, expires_at, most).await?;
+    minted(ctx, id, issued).await
+}
+
+/// What was minted, as the read models show it.
+async fn minted(ctx: &Context<'_>, id: DeploymentGroupId, issued: Issued) -> Answer<Minted> {
     let position = issued.written.position;
     let frame = written(ctx, position).await;
     let mut token_id = RegistrationTokenId::from_uuid(issued.id);
@@ -409,12 +440,20 @@ impl GroupMutation {
             input.maximum_registrations,
         )
         .await?;
-        Ok(IssueRegistrationTokenPayload {
-            registration_token: minted.token,
-            deployment_group: minted.group,
-            secret: minted.secret,
-            position: Position(minted.position),
-        })
+        Ok(minted.into())
+    }
+
+    /// Another token takes its place at once, with the end and the registrations that it has left.
+    async fn rotate_registration_token(
+        &self,
+        ctx: &Context<'_>,
+        input: RotateRegistrationTokenInput,
+    ) -> Answer<IssueRegistrationTokenPayload> {
+        let (frame, caller) = ctx.command()?;
+        caller.demand(Act::WriteFleet)?;
+        let (id, owner) = token_of(&frame, &input.registration_token_id).await?;
+        let issued = frame.app.rotate_registration_token(&caller, owner, id).await?;
+        Ok(minted(ctx, owner, issued).await?.into())
     }
 
     /// Endpoints that registered with it stay.
@@ -425,17 +464,7 @@ impl GroupMutation {
     ) -> Answer<RegistrationTokenPayload> {
         let (frame, caller) = ctx.command()?;
         caller.demand(Act::WriteFleet)?;
-        let id: RegistrationTokenId = named(
-            &input.registration_token_id,
-            "registration token",
-            "registrationTokenId",
-        )?;
-        let mut tx = frame.tx().await?;
-        let known = projections::fleet::token(&mut tx, id).await?;
-        let owner = known
-            .ok_or_else(|| Refusal::not_found("registration token").on("registrationTokenId"))?
-            .group;
-        drop(tx);
+        let (id, owner) = token_of(&frame, &input.registration_token_id).await?;
         let done = frame.app.revoke_registration_token(&caller, owner, id).await?;
         let frame = written(ctx, done.position).await;
         Ok(RegistrationTokenPayload {

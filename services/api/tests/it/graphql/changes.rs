@@ -501,6 +501,18 @@ async fn groups_tokens_packages_and_endpoints_are_handled() {
         issued["deploymentGroup"]["registrationTokens"],
         json!([{ "id": token }])
     );
+    let rotate = json!({ "registrationTokenId": token });
+    let rotated = change(
+        &owner,
+        "rotateRegistrationToken",
+        rotate.clone(),
+        "secret registrationToken { id maximumRegistrations }",
+    )
+    .await;
+    assert_ne!(rotated["secret"], issued["secret"]);
+    assert_eq!(rotated["registrationToken"]["maximumRegistrations"], 3);
+    assert_eq!(refused(&owner, "rotateRegistrationToken", rotate).await, "NOT_FOUND");
+    let token = rotated["registrationToken"]["id"].clone();
     let none = json!({ "deploymentGroupId": id, "label": "", "maximumRegistrations": 0 });
     assert_eq!(refused(&owner, "issueRegistrationToken", none).await, "BAD_INPUT");
     let revoked = json!({ "registrationTokenId": token });
