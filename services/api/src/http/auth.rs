@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use axum_extra::extract::cookie::CookieJar;
-use commands::auth::{Proof, Session, SignIn};
+use commands::auth::{Proof, SecondFactor, Session, SignIn};
 use formats::{SessionId, TenantId, Timestamp, UserId};
 use model::Role;
 use serde::{Deserialize, Serialize};
@@ -41,12 +41,13 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
         .post(
             "/auth/invitation",
             accept_invitation,
-            Op::new("acceptInvitation", "Choose a password by a link, and begin a session")
+            Op::new("acceptInvitation", "Choose a password by a link, and begin a session; with the second factor where one is registered")
                 .takes(Shape::Json("AcceptInvitation"))
                 .answers(200, "The session; its cookie is set", Shape::Json("Session"))
-                .refuses(401, "INVITATION_INVALID")
+                .refuses(401, "INVITATION_INVALID, CODE_NEEDED, INVALID_CODE, INVALID_PASSKEY (as at a sign-in)")
                 .refuses(403, "TENANT_SUSPENDED, CROSS_SITE")
-                .refuses(422, "WEAK_PASSWORD"),
+                .refuses(422, "WEAK_PASSWORD")
+                .refuses(429, "LOCKED"),
         )
         .post(
             "/auth/password-reset",
@@ -62,12 +63,13 @@ pub(super) fn door(state: Option<&ApiState>) -> Door {
         .post(
             "/auth/password-reset/confirm",
             accept_invitation,
-            Op::new("resetPassword", "Choose a new password by a link, and begin a session")
+            Op::new("resetPassword", "Choose a new password by a link, and begin a session; with the second factor where one is registered")
                 .takes(Shape::Json("AcceptInvitation"))
                 .answers(200, "The session; its cookie is set", Shape::Json("Session"))
-                .refuses(401, "INVITATION_INVALID")
+                .refuses(401, "INVITATION_INVALID, CODE_NEEDED, INVALID_CODE, INVALID_PASSKEY (as at a sign-in)")
                 .refuses(403, "TENANT_SUSPENDED, CROSS_SITE")
-                .refuses(422, "WEAK_PASSWORD"),
+                .refuses(422, "WEAK_PASSWORD")
+                .refuses(429, "LOCKED"),
         )
         .with(|router| match state {
             Some(state) => router.layer(from_fn_with_state(state.clone(), strangers)),
@@ -240,6 +242,10 @@ async fn sign_in(
 struct InvitationBody {
     token: String,
     password: String,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    passkey: Option<serde_json::Value>,
 }
 
 async fn accept_invitation(
@@ -249,9 +255,13 @@ async fn accept_invitation(
     Json(body): Json<InvitationBody>,
 ) -> Answer<Response> {
     check_same_origin(&headers, &state.config.public_url)?;
+    let second = SecondFactor {
+        code: body.code,
+        passkey: body.passkey,
+    };
     let signed_in = state
         .app
-        .accept_invitation(&origin, &body.token, &body.password)
+        .accept_invitation(&origin, &body.token, &body.password, &second)
         .await?;
     let jar = CookieJar::new().add(session_cookie(&state, &signed_in));
     let authed = Authed {

@@ -182,3 +182,51 @@ async fn a_password_is_changed_with_the_old_one() {
     other.get("/auth/session").await.expect(401);
     world.sign_in("owner", None).await.expect(401);
 }
+
+/// A mailbox alone is not enough to become somebody who has a second factor.
+#[tokio::test]
+async fn a_lost_password_link_needs_the_second_factor_and_waits_for_it() {
+    const NEW: &str = "a moat without a bridge";
+    let world = World::new().await;
+    let ann = world.user("ann", &[Role::Admin]).await;
+    let browser = world.browser("ann").await;
+    let secret = browser.post("/auth/totp", &json!({})).await.expect(200).json()["secret"].clone();
+    let code = world.code_of(secret.as_str().unwrap());
+    let confirmed = browser.post("/auth/totp/confirm", &json!({ "code": code })).await;
+    let recovery = confirmed.expect(200).json()["recoveryCodes"].clone();
+    world.clock.advance(std::time::Duration::from_secs(60));
+
+    let reset = async || world.app.invite(&world.system(), ann, true).await.unwrap().1;
+    let choose = async |token: &str, code: Option<&str>| {
+        let body = json!({ "token": token, "password": NEW, "code": code });
+        world
+            .send(request(Method::POST, "/auth/password-reset/confirm").json(&body))
+            .await
+    };
+    let token = reset().await;
+    let asked = choose(&token, None).await.expect(401).json();
+    assert_eq!(
+        (&asked["code"], &asked["details"]["methods"]),
+        (&json!("CODE_NEEDED"), &json!(["totp"]))
+    );
+    assert_eq!(choose(&token, Some("000000")).await.expect(401).code(), "INVALID_CODE");
+    // Nothing has happened: the session is there, and so is the password.
+    browser.get("/auth/session").await.expect(200);
+    assert_eq!(world.sign_in("ann", None).await.expect(401).code(), "CODE_NEEDED");
+
+    let code = world.code_of(secret.as_str().unwrap());
+    let chosen = choose(&token, Some(&code)).await.expect(200);
+    assert_eq!(chosen.json()["method"], "invitation+totp");
+    browser.get("/auth/session").await.expect(401);
+    assert_eq!(
+        choose(&token, Some(&code)).await.expect(401).code(),
+        "INVITATION_INVALID"
+    );
+    // A recovery code will do, once.
+    let lost = recovery[0].as_str().unwrap();
+    choose(&reset().await, Some(lost)).await.expect(200);
+    assert_eq!(
+        choose(&reset().await, Some(lost)).await.expect(401).code(),
+        "INVALID_CODE"
+    );
+}

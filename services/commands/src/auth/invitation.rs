@@ -8,7 +8,7 @@ use formats::{Credential, CredentialKind, InvitationId, TenantId, UserId, creden
 use model::user::{User, UserCommand};
 use serde_json::json;
 
-use super::{SignedIn, store};
+use super::{SecondFactor, SignedIn, step_up::Factor, store};
 use crate::{App, Caller, Origin, Outcome, Principal, Refusal, Written};
 
 /// How long a link works.
@@ -61,15 +61,6 @@ impl App {
             .run::<User>(&log, "inviteUser", user.uuid(), &content, command)
             .await?;
         Ok((written, credential.expose().to_string()))
-    }
-
-    /// A link's token for a user, for whoever runs the server.
-    ///
-    /// # Errors
-    /// As [`App::invite`].
-    pub async fn invitation(&self, tenant: TenantId, user: UserId) -> Outcome<String> {
-        let system = Caller::system(tenant, self.ambient().uuid());
-        Ok(self.invite(&system, user, false).await?.1)
     }
 
     /// Sends a person who lost their password a link. The answer is the same whether or not there is such a person, and
@@ -126,11 +117,19 @@ impl App {
         )))
     }
 
-    /// Chooses a password by a link, and signs in.
+    /// Chooses a password by a link, and signs in. Whoever has a second factor gives it too: a mailbox alone is not enough
+    /// to become them. Until then the link stays good and the password as it was.
     ///
     /// # Errors
-    /// `INVITATION_INVALID` whatever is wrong with the link, `WEAK_PASSWORD`, `TENANT_SUSPENDED`.
-    pub async fn accept_invitation(&self, origin: &Origin, token: &str, password: &str) -> Outcome<SignedIn> {
+    /// `INVITATION_INVALID` whatever is wrong with the link, `WEAK_PASSWORD`, `TENANT_SUSPENDED`; `CODE_NEEDED`,
+    /// `INVALID_CODE`, `INVALID_PASSKEY` and `LOCKED` as at a sign-in.
+    pub async fn accept_invitation(
+        &self,
+        origin: &Origin,
+        token: &str,
+        password: &str,
+        second: &SecondFactor,
+    ) -> Outcome<SignedIn> {
         let credential = Credential::parse_kind(CredentialKind::Invitation, token).map_err(|_| invalid())?;
         let tenant = credential.tenant.ok_or_else(invalid)?;
         let now = self.ambient().now();
@@ -146,7 +145,17 @@ impl App {
             .unwrap_or_default();
         drop(tx);
         self.tenant_is_open(tenant).await?;
+        let account: User = self.state(tenant, user.uuid()).await?;
+        if account.is_disabled() {
+            return Err(invalid());
+        }
+        let caller = Caller {
+            tenant,
+            principal: Principal::System,
+            origin: origin.clone(),
+        };
         let hash = self.hash_password(password, &email).await?;
+        let factor = self.demand_second(&caller, user, &account, second).await?;
         // The link is taken before the password is set: of two at once, one fails.
         let mut tx = self.writing(tenant).await?;
         if !store::use_credential(&mut tx, CredentialKind::Invitation, credential.id, now).await? {
@@ -155,11 +164,6 @@ impl App {
         store::set_password(&mut tx, user, &hash, now).await?;
         store::end_sessions(&mut tx, user, None, now).await?;
         tx.commit().await?;
-        let caller = Caller {
-            tenant,
-            principal: Principal::System,
-            origin: origin.clone(),
-        };
         let command = UserCommand::ChangePassword {
             how: "set-up".to_owned(),
         };
@@ -171,6 +175,11 @@ impl App {
             command,
         )
         .await?;
-        self.begin_session(origin, tenant, user, "invitation").await
+        let method = match factor {
+            None => "invitation",
+            Some(Factor::Totp) => "invitation+totp",
+            Some(Factor::Passkey) => "invitation+passkey",
+        };
+        self.begin_session(origin, tenant, user, method).await
     }
 }

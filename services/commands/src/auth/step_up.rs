@@ -28,6 +28,28 @@ impl std::fmt::Debug for Proof {
     }
 }
 
+/// What somebody gives beside a password or a link, where a second factor is registered: one of the two.
+#[derive(Clone, Default)]
+pub struct SecondFactor {
+    /// A one-time or recovery code.
+    pub code: Option<String>,
+    /// The answer of a passkey to the challenge that `CODE_NEEDED` brought.
+    pub passkey: Option<Value>,
+}
+
+impl std::fmt::Debug for SecondFactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecondFactor")
+    }
+}
+
+/// A second factor that was given and is good.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Factor {
+    Totp,
+    Passkey,
+}
+
 /// Which second factors a user has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Factors {
@@ -67,7 +89,7 @@ impl App {
         })
     }
 
-    /// The second factor at a sign-in whose password was right: whichever the user has and gives. How they proved it.
+    /// The second factor at a sign-in whose password was right. How they proved it.
     pub(super) async fn second_factor(
         &self,
         system: &Caller,
@@ -75,20 +97,39 @@ impl App {
         account: &User,
         input: &SignIn,
     ) -> Outcome<&'static str> {
+        let given = SecondFactor {
+            code: input.code.clone(),
+            passkey: input.passkey.clone(),
+        };
+        Ok(match self.demand_second(system, user, account, &given).await? {
+            None => "password",
+            Some(Factor::Passkey) => "password+passkey",
+            Some(Factor::Totp) => "password+totp",
+        })
+    }
+
+    /// The second factor of somebody who has shown the first one: whichever they have and give. None where they have none.
+    pub(super) async fn demand_second(
+        &self,
+        system: &Caller,
+        user: UserId,
+        account: &User,
+        given: &SecondFactor,
+    ) -> Outcome<Option<Factor>> {
         let tenant = system.tenant;
         let factors = self.factors(tenant, user, account).await?;
         if !factors.any() {
-            return Ok("password");
+            return Ok(None);
         }
-        if let (true, Some(credential)) = (factors.passkey, &input.passkey) {
+        if let (true, Some(credential)) = (factors.passkey, &given.passkey) {
             self.check_passkey(system, user, Channel::SignIn, Purpose::SignIn, credential)
                 .await?;
-            return Ok("password+passkey");
+            return Ok(Some(Factor::Passkey));
         }
-        let code = input.code.as_deref().filter(|code| !code.trim().is_empty());
+        let code = given.code.as_deref().filter(|code| !code.trim().is_empty());
         if let (true, Some(code)) = (factors.totp, code) {
             self.check_code(system, user, Channel::SignIn, code).await?;
-            return Ok("password+totp");
+            return Ok(Some(Factor::Totp));
         }
         let options = if factors.passkey && self.passkeys_available() {
             self.ask_passkey(tenant, user, Purpose::SignIn).await?

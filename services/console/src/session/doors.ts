@@ -121,16 +121,22 @@ export async function signOut(session: Session): Promise<void> {
   await call("POST", "/auth/sign-out", {}, session.csrfToken);
 }
 
-export async function acceptInvitation(token: string, password: string): Promise<void> {
-  await call("POST", "/auth/invitation", { token, password });
+/** Six digits or a recovery code, or in its place what a passkey said; where the account has a second factor. */
+export interface SecondFactor {
+  code?: string;
+  passkey?: CredentialJson;
+}
+
+export async function acceptInvitation(token: string, password: string, second: SecondFactor): Promise<void> {
+  await call("POST", "/auth/invitation", { token, password, ...second });
 }
 
 export async function askPasswordReset(tenant: string, email: string): Promise<void> {
   await call("POST", "/auth/password-reset", { tenant, email });
 }
 
-export async function resetPassword(token: string, password: string): Promise<void> {
-  await call("POST", "/auth/password-reset/confirm", { token, password });
+export async function resetPassword(token: string, password: string, second: SecondFactor): Promise<void> {
+  await call("POST", "/auth/password-reset/confirm", { token, password, ...second });
 }
 
 export interface TotpEnrolment {

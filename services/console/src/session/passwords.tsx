@@ -3,7 +3,8 @@ import { type FormEvent, useState } from "react";
 import { Link, useParams } from "react-router";
 import { Note } from "../parts/states";
 import { DoorFrame } from "./door-frame";
-import { acceptInvitation, askPasswordReset, resetPassword } from "./doors";
+import { acceptInvitation, askPasswordReset, Refusal, resetPassword, type SecondFactor } from "./doors";
+import { type PasskeyOptions, passkeysWork, usePasskey } from "./passkeys";
 import { tellOtherTabs, useSession } from "./session";
 
 /** The shortest password that the form lets through; the server has the last word. */
@@ -18,24 +19,38 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
   const [refusal, setRefusal] = useState<string>();
   const [done, setDone] = useState(false);
   const [running, setRunning] = useState(false);
+  const [code, setCode] = useState("");
+  const [askCode, setAskCode] = useState(false);
+  const [challenge, setChallenge] = useState<PasskeyOptions>();
   const short = password.length > 0 && password.length < SHORTEST_PASSWORD;
   const differs = again.length > 0 && again !== password;
 
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
+  const choose = async (second: () => Promise<SecondFactor>) => {
     setRunning(true);
     setRefusal(undefined);
     try {
-      await (kind === "invitation" ? acceptInvitation : resetPassword)(token, password);
+      await (kind === "invitation" ? acceptInvitation : resetPassword)(token, password, await second());
       // The answer has set the cookie of a session.
       await renew();
       tellOtherTabs();
       setDone(true);
     } catch (error) {
-      setRefusal(error instanceof Error ? error.message : "The password was not set.");
+      if (error instanceof Refusal && error.code === "CODE_NEEDED") {
+        // A passkey's challenge is spent by its answer: each refusal of this kind brings a new one.
+        setAskCode(error.methods.includes("totp"));
+        setChallenge(error.passkey);
+        if (!error.passkey && !error.methods.includes("totp")) setRefusal("Your passkey does not work here any more. Ask an administrator.");
+      } else {
+        setChallenge(undefined);
+        setRefusal(error instanceof Error ? error.message : "The password was not set.");
+      }
     } finally {
       setRunning(false);
     }
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void choose(async () => (askCode ? { code: code.trim() } : {}));
   };
 
   return (
@@ -69,7 +84,24 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
             error={differs ? "The two are not the same" : undefined}
             onChange={(event) => setAgain(event.currentTarget.value)}
           />
-          <Button type="submit" loading={running} disabled={short || password !== again || password === ""}>
+          {(askCode || challenge) && <Note tone="info">Your account has a second factor. It is needed here too.</Note>}
+          {askCode && (
+            <TextInput
+              label="One-time code"
+              description="Six digits from your authenticator app, or a recovery code"
+              required
+              autoComplete="one-time-code"
+              autoFocus
+              value={code}
+              onChange={(event) => setCode(event.currentTarget.value)}
+            />
+          )}
+          {challenge && passkeysWork() && (
+            <Button variant={askCode ? "default" : "filled"} loading={running} onClick={() => void choose(async () => ({ passkey: await usePasskey(challenge) }))}>
+              Use a passkey
+            </Button>
+          )}
+          <Button type="submit" variant={challenge && !askCode ? "default" : "filled"} loading={running} disabled={short || password !== again || password === ""}>
             Set password
           </Button>
         </form>

@@ -89,3 +89,19 @@ describe("sessions in words", () => {
     expect(methodOf("something_new")).toBe("Something new");
   });
 });
+
+describe("a lost password", () => {
+  it("is chosen anew with the second factor, where the account has one", async () => {
+    const stage = show("/password-reset/some-token", { signedIn: false });
+    await screen.findByRole("heading", { name: "Choose a new password" });
+    type(/^Password \*|^Password$/, "a moat without a bridge");
+    type(/^Password, once more/, "a moat without a bridge");
+    press("Set password");
+    await screen.findByText(/second factor. It is needed here too/);
+    type(/^One-time code/, "123456");
+    press("Set password");
+    await screen.findByText("Your password is set");
+    const sent = stage.doors.filter((door) => door.call === "POST /auth/password-reset/confirm").map((door) => door.body.code);
+    expect(sent).toEqual([undefined, "123456"]);
+  });
+});

@@ -48,6 +48,19 @@ describe("a user", () => {
     await screen.findByText(/None is linked/);
   });
 
+  it("keeps roles by teams out of those that are assigned", async () => {
+    const stage = show("/people");
+    const user = stage.world.users[1] as { name: string; roles: string[] };
+    user.roles = ["APPROVER", "AUDITOR"];
+    await screen.findByRole("table", { name: "Users" });
+    press(`Open ${user.name}`);
+    await screen.findByText("By teams");
+    fireEvent.click(screen.getByRole("checkbox", { name: /^Member/ }));
+    press("Change roles");
+    await waitFor(() => expect(calls(stage, "ChangeUserRoles").length).toBe(1));
+    expect(calls(stage, "ChangeUserRoles")[0]?.variables).toMatchObject({ input: { roles: ["APPROVER", "MEMBER"] } });
+  });
+
   it("is disabled only after a second question", async () => {
     const stage = show("/people");
     await screen.findByRole("table", { name: "Users" });

@@ -78,6 +78,11 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
       signedIn = true;
       return json(200, {});
     }
+    if (target === "/auth/password-reset/confirm") {
+      if (body.code === undefined) return json(401, { code: "CODE_NEEDED", detail: "A one-time code is needed too", details: { methods: ["totp"], passkey: null } });
+      signedIn = true;
+      return json(200, {});
+    }
     if (target === "/auth/sign-out") {
       signedIn = false;
       return json(200, {});
