@@ -30,12 +30,49 @@ const BATCH: i64 = 500;
 pub struct WrappedColumn {
     /// The table.
     pub table: &'static str,
-    /// The column that says whose it is; with the tenant it is the table's key.
-    pub id: &'static str,
+    /// The columns that, with the tenant, are the table's key, each with its type.
+    pub key: &'static [(&'static str, &'static str)],
     /// The column with the wrapped secret; nullable or not.
     pub column: &'static str,
-    /// The name under which it was wrapped.
-    pub name: fn(Uuid) -> String,
+    /// The name under which it was wrapped, by the key's values as text.
+    pub name: fn(&[String]) -> String,
+}
+
+impl WrappedColumn {
+    /// The next rows of a tenant (`$1`), at most `$2`: the secret, and the key's values as text. `$3` and what follows is
+    /// the key of the last row before. The names are constants of the program.
+    fn select(&self, first: bool) -> AssertSqlSafe<String> {
+        let Self { table, key, column, .. } = self;
+        let list = |one: &dyn Fn(usize, &str, &str) -> String| {
+            let all = key.iter().enumerate().map(|(i, (name, ty))| one(i, name, ty));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        let (names, texts) = (
+            list(&|_, name, _| name.to_owned()),
+            list(&|_, name, _| format!("{name}::text")),
+        );
+        let after = if first {
+            String::new()
+        } else {
+            let values = list(&|i, _, ty| format!("${}::text::{ty}", i + 3));
+            format!("and ({names}) > ({values})")
+        };
+        AssertSqlSafe(format!(
+            "select {column}, {texts} from {table} where tenant_id = $1 {after} and {column} is not null
+             order by {names} limit $2 for update"
+        ))
+    }
+
+    /// Replaces the secret (`$2`) of a tenant (`$1`) and a key (`$3` and what follows).
+    fn update(&self) -> AssertSqlSafe<String> {
+        let Self { table, key, column, .. } = self;
+        let of = key.iter().enumerate();
+        let of = of.map(|(i, (name, ty))| format!(" and {name} = ${}::text::{ty}", i + 3));
+        AssertSqlSafe(format!(
+            "update {table} set {column} = $2 where tenant_id = $1{}",
+            of.collect::<String>()
+        ))
+    }
 }
 
 /// How far the change of a data key is.
@@ -274,34 +311,30 @@ impl Vault {
         new: &DataKey,
         old: &DataKey,
     ) -> Result<u64, VaultError> {
-        // The names are constants of the program.
-        let WrappedColumn { table, id, column, .. } = of;
-        let select = format!(
-            "select {id}, {column} from {table} where tenant_id = $1 and {id} > $2 and {column} is not null
-             order by {id} limit $3 for update"
-        );
-        let update = format!("update {table} set {column} = $3 where tenant_id = $1 and {id} = $2");
-        let (mut after, mut done) = (Uuid::nil(), 0);
+        let (mut after, mut done): (Vec<String>, u64) = (Vec::new(), 0);
         loop {
             let mut tx = TenantTx::begin(&self.0.pool, tenant).await?;
-            let rows = sqlx::query(AssertSqlSafe(select.clone()))
-                .bind(tenant.uuid())
-                .bind(after)
-                .bind(BATCH)
+            let select = sqlx::query(of.select(after.is_empty())).bind(tenant.uuid()).bind(BATCH);
+            let rows = after
+                .iter()
+                .fold(select, sqlx::query::Query::bind)
                 .fetch_all(&mut *tx)
                 .await?;
-            let Some(last) = rows.last() else { return Ok(done) };
-            after = last.try_get(0)?;
+            if rows.is_empty() {
+                return Ok(done);
+            }
             for row in &rows {
-                let whose: Uuid = row.try_get(0)?;
-                let name = secret_name(tenant, &(of.name)(whose));
-                let Some(wrapped) = self.anew(&name, row.try_get(1)?, new, old)? else {
+                after = (1..=of.key.len())
+                    .map(|i| row.try_get(i))
+                    .collect::<Result<_, sqlx::Error>>()?;
+                let name = secret_name(tenant, &(of.name)(&after));
+                let Some(wrapped) = self.anew(&name, row.try_get(0)?, new, old)? else {
                     continue;
                 };
-                sqlx::query(AssertSqlSafe(update.clone()))
-                    .bind(tenant.uuid())
-                    .bind(whose)
-                    .bind(wrapped)
+                let update = sqlx::query(of.update()).bind(tenant.uuid()).bind(wrapped);
+                after
+                    .iter()
+                    .fold(update, sqlx::query::Query::bind)
                     .execute(&mut *tx)
                     .await?;
                 done += 1;

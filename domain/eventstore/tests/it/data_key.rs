@@ -10,9 +10,9 @@ use crate::world::{MASTER, World};
 
 const COLUMNS: &[WrappedColumn] = &[WrappedColumn {
     table: "totp",
-    id: "user_id",
+    key: &[("user_id", "uuid")],
     column: "wrapped",
-    name: |user| format!("totp/{user}"),
+    name: |key| format!("totp/{}", key[0]),
 }];
 const SETTLE: Duration = Duration::from_secs(120);
 

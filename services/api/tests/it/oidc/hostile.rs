@@ -23,7 +23,7 @@ use super::param;
 
 /// How it signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Signs {
+pub(crate) enum Signs {
     #[default]
     Well,
     /// `alg: none`, no signature.
@@ -38,26 +38,26 @@ pub(super) enum Signs {
 
 /// What it does.
 #[derive(Debug, Default)]
-pub(super) struct Twist {
-    pub(super) signs: Signs,
+pub(crate) struct Twist {
+    pub(crate) signs: Signs,
     /// Over the claims of a good token; null takes one away.
-    pub(super) claims: serde_json::Map<String, Value>,
-    pub(super) no_keys: bool,
+    pub(crate) claims: serde_json::Map<String, Value>,
+    pub(crate) no_keys: bool,
     /// Says in its metadata that it names itself (RFC 9207).
-    pub(super) names_itself: bool,
+    pub(crate) names_itself: bool,
     /// Over its metadata.
-    pub(super) metadata: serde_json::Map<String, Value>,
+    pub(crate) metadata: serde_json::Map<String, Value>,
     /// What its user information says, where it has any.
-    pub(super) user_info: Option<Value>,
+    pub(crate) user_info: Option<Value>,
     /// What the token endpoint was sent.
-    pub(super) redeemed: Vec<Redeem>,
+    pub(crate) redeemed: Vec<Redeem>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Redeem {
-    pub(super) code: String,
-    pub(super) code_verifier: String,
-    pub(super) redirect_uri: String,
+pub(crate) struct Redeem {
+    pub(crate) code: String,
+    pub(crate) code_verifier: String,
+    pub(crate) redirect_uri: String,
 }
 
 struct Inner {
@@ -67,7 +67,7 @@ struct Inner {
 }
 
 #[derive(Clone)]
-pub(super) struct Hostile(Arc<Inner>);
+pub(crate) struct Hostile(Arc<Inner>);
 
 fn key() -> Ed25519KeyPair {
     let seed = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
@@ -75,7 +75,7 @@ fn key() -> Ed25519KeyPair {
 }
 
 impl Hostile {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let it = Self(Arc::new(Inner {
@@ -93,16 +93,16 @@ impl Hostile {
         it
     }
 
-    pub(super) fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         &self.0.issuer
     }
 
-    pub(super) fn twist(&self) -> MutexGuard<'_, Twist> {
+    pub(crate) fn twist(&self) -> MutexGuard<'_, Twist> {
         self.0.twist.lock().unwrap()
     }
 
     /// Forgets all twists, and tells these claims from now on.
-    pub(super) fn tell(&self, claims: Value) {
+    pub(crate) fn tell(&self, claims: Value) {
         *self.twist() = Twist {
             claims: claims.as_object().unwrap().clone(),
             ..Twist::default()
@@ -110,7 +110,7 @@ impl Hostile {
     }
 
     /// The query with which it sends a browser back: its code is the nonce it was given.
-    pub(super) fn answer(&self, asked: &Url) -> String {
+    pub(crate) fn answer(&self, asked: &Url) -> String {
         format!("state={}&code={}", param(asked, "state"), param(asked, "nonce"))
     }
 

@@ -2,7 +2,7 @@
 
 mod admin;
 mod attacks;
-mod hostile;
+pub mod hostile;
 mod people;
 mod real;
 
@@ -18,7 +18,7 @@ use url::Url;
 use crate::world::{Reply, World, request};
 
 /// A definition with nothing special in it.
-pub(super) fn definition(issuer: &str) -> ProviderDefinition {
+pub(crate) fn definition(issuer: &str) -> ProviderDefinition {
     ProviderDefinition {
         name: "Contoso".to_owned(),
         issuer: issuer.to_owned(),
@@ -33,18 +33,18 @@ pub(super) fn definition(issuer: &str) -> ProviderDefinition {
     }
 }
 
-pub(super) fn mapping(group: &str, role: Role) -> RoleMapping {
+pub(crate) fn mapping(group: &str, role: Role) -> RoleMapping {
     RoleMapping {
         group: group.to_owned(),
         role,
     }
 }
 
-pub(super) const SECRET: &str = "a secret of the client, 32 bytes+";
+pub(crate) const SECRET: &str = "a secret of the client, 32 bytes+";
 
 impl World {
     /// Configures a provider, as an owner would.
-    pub(super) async fn provider(&self, definition: ProviderDefinition) -> IdentityProviderId {
+    pub(crate) async fn provider(&self, definition: ProviderDefinition) -> IdentityProviderId {
         let input = ProviderInput {
             definition,
             secret: SecretInput::Set(SECRET.to_owned().into()),
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// Leaves for a provider; where to, and the cookie that binds the browser.
-    pub(super) async fn leave(&self, provider: IdentityProviderId, return_to: &str) -> (Url, String) {
+    pub(crate) async fn leave(&self, provider: IdentityProviderId, return_to: &str) -> (Url, String) {
         let path = format!("/auth/oidc/acme/start?provider={provider}&returnTo={return_to}");
         let reply = self.send(request(Method::GET, &path).empty()).await.expect(303);
         assert!(
@@ -67,14 +67,14 @@ impl World {
     }
 
     /// Comes back with this query and cookie.
-    pub(super) async fn come_back(&self, query: &str, cookie: &str) -> Reply {
+    pub(crate) async fn come_back(&self, query: &str, cookie: &str) -> Reply {
         let path = format!("/auth/oidc/acme/callback?{query}");
         self.send(request(Method::GET, &path).with("cookie", cookie).empty())
             .await
     }
 
     /// The events of a type, as the log has them, newest last.
-    pub(super) async fn events(&self, event_type: &str) -> Vec<formats::EventBody> {
+    pub(crate) async fn events(&self, event_type: &str) -> Vec<formats::EventBody> {
         let all = self.app.store.read(self.tenant, 0, 10_000).await.unwrap();
         let bodies = all.into_iter().map(|event| event.body);
         bodies.filter(|body| body.event_type == event_type).collect()
@@ -82,13 +82,13 @@ impl World {
 }
 
 /// A parameter of an address.
-pub(super) fn param(url: &Url, name: &str) -> String {
+pub(crate) fn param(url: &Url, name: &str) -> String {
     url.query_pairs().find(|(n, _)| n == name).unwrap().1.into_owned()
 }
 
 impl Reply {
     /// The code with which the sign-in page is shown again.
-    pub(super) fn refused(&self) -> String {
+    pub(crate) fn refused(&self) -> String {
         let at = format!("http://here{}", self.header("location"))
             .parse::<Url>()
             .unwrap();

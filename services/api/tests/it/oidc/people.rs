@@ -219,3 +219,44 @@ async fn groups_that_the_provider_leaves_out_take_no_role_away() {
         "the owner's and dana's own"
     );
 }
+
+#[tokio::test]
+async fn a_providers_secret_goes_on_through_a_change_of_the_data_key() {
+    let (world, it) = (World::new().await, Hostile::start().await);
+    world.user("dana", &[]).await;
+    let id = world.provider(definition(it.issuer())).await;
+    world.rotate_data_key().await;
+    is_in(&told(&world, &it, id, json!({ "email": "dana@acme.example" })).await);
+}
+
+/// An account on an endpoint that a provider's claim names is the user's own, whoever filed what from it before.
+#[tokio::test]
+async fn an_account_that_a_claim_names_is_linked_and_then_its_requests_are_ones_own() {
+    let (world, it) = (World::new().await, Hostile::start().await);
+    world.policy("Ask first", "/opt/*").await;
+    let agent = world.agent("lab").await;
+    let filed = agent.submit("/opt/tool").await.expect(201).json();
+    let dana = world.user("dana", &[Role::Admin]).await;
+    let mut said = definition(it.issuer());
+    said.account_claim = Some("upn".to_owned());
+    let id = world.provider(said).await;
+    is_in(&told(&world, &it, id, json!({ "email": "dana@acme.example", "upn": "DORA" })).await);
+    let linked = world.events("EndpointAccountLinked").await;
+    assert_eq!(
+        (&linked[0].data["by"], &linked[0].data["user"]),
+        (&json!("oidc"), &json!(dana))
+    );
+    world.settle(world.tenant).await;
+    let request = filed["requestId"].as_str().unwrap().parse().unwrap();
+    let digest = agent.action("/opt/tool").1;
+    let origin = commands::Origin::inside(uuid::Uuid::nil());
+    let dana = world.app.acting_as(world.tenant, dana, origin).await.unwrap();
+    let none = model::request::Narrowing::default();
+    let refused = world.app.approve(&dana, request, &digest, none, None).await;
+    assert_eq!(refused.unwrap_err().code, "SELF_APPROVAL");
+    // Somebody else is not let into the same account by the same claim.
+    world.user("robin", &[]).await;
+    let other = json!({ "sub": "s2", "email": "robin@acme.example", "upn": "dora" });
+    is_in(&told(&world, &it, id, other).await);
+    assert_eq!(world.events("EndpointAccountLinked").await.len(), 1);
+}

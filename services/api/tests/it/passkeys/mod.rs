@@ -1,7 +1,7 @@
 //! Passkeys: registration, sign-in, deciding, and what an attacker tries.
 
 mod attacks;
-mod authenticator;
+pub mod authenticator;
 mod deciding;
 
 use api::ApiConfig;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::world::{Browser, PASSWORD, Reply, World, request};
 use authenticator::{Authenticator, URL};
 
-async fn world() -> World {
+pub async fn world() -> World {
     World::at(URL, ApiConfig::default()).await
 }
 
@@ -27,13 +27,13 @@ async fn sign_in(world: &World, tenant: &str, email: &str, more: Value) -> Reply
 }
 
 /// The challenge that a right password brings.
-async fn challenge(world: &World, email: &str) -> Value {
+pub async fn challenge(world: &World, email: &str) -> Value {
     let asked = sign_in(world, "acme", email, json!({})).await.expect(401).json();
     assert_eq!(asked["code"], "CODE_NEEDED", "{asked}");
     asked["details"]["passkey"].clone()
 }
 
-async fn give_password(browser: &Browser<'_>) {
+pub async fn give_password(browser: &Browser<'_>) {
     browser
         .post("/auth/step-up", &json!({ "password": PASSWORD }))
         .await
@@ -41,7 +41,7 @@ async fn give_password(browser: &Browser<'_>) {
 }
 
 /// Registers a passkey in a session with a fresh proof.
-async fn register(browser: &Browser<'_>, key: &Authenticator, name: &str) -> String {
+pub async fn register(browser: &Browser<'_>, key: &Authenticator, name: &str) -> String {
     let options = browser
         .post("/auth/passkeys/options", &json!({}))
         .await
@@ -230,4 +230,34 @@ async fn a_server_at_a_loopback_address_has_them_at_localhost() {
     assert_eq!(options["publicKey"]["rpId"], "localhost");
     let by_key = json!({ "passkey": key.get(&options) });
     sign_in(&world, "acme", "ann@acme.example", by_key).await.expect(200);
+}
+
+#[tokio::test]
+async fn passkeys_and_a_challenge_that_waits_go_on_through_a_change_of_the_data_key() {
+    let world = world().await;
+    let (_, _, mut key) = with_passkey(&world, "ann", &[Role::Member]).await;
+    let options = challenge(&world, "ann@acme.example").await;
+    world.rotate_data_key().await;
+    let answer = json!({ "passkey": key.get(&options) });
+    sign_in(&world, "acme", "ann@acme.example", answer).await.expect(200);
+    let options = challenge(&world, "ann@acme.example").await;
+    let answer = json!({ "passkey": key.get(&options) });
+    sign_in(&world, "acme", "ann@acme.example", answer).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_lost_password_link_needs_the_passkey() {
+    let world = world().await;
+    let (ann, _, mut key) = with_passkey(&world, "ann", &[Role::Member]).await;
+    let token = world.app.invite(&world.system(), ann, true).await.unwrap().1;
+    let choose = async |passkey: Value| {
+        let body = json!({ "token": token, "password": "a moat without a bridge", "passkey": passkey });
+        world
+            .send(request(Method::POST, "/auth/password-reset/confirm").json(&body))
+            .await
+    };
+    let asked = choose(Value::Null).await.expect(401).json();
+    assert_eq!(asked["code"], "CODE_NEEDED");
+    let chosen = choose(key.get(&asked["details"]["passkey"])).await.expect(200);
+    assert_eq!(chosen.json()["method"], "invitation+passkey");
 }

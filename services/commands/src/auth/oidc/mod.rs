@@ -11,4 +11,5 @@ mod providers;
 pub(crate) mod store;
 
 pub use flow::{Begun, Came, FLOW_MINUTES, Finished};
+pub(crate) use providers::client_secret_name;
 pub use providers::{ProviderInput, SecretInput};

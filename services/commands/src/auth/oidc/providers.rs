@@ -35,7 +35,7 @@ impl std::fmt::Debug for SecretInput {
     }
 }
 
-fn secret_name(provider: IdentityProviderId, id: &str) -> String {
+pub(crate) fn client_secret_name(provider: IdentityProviderId, id: &str) -> String {
     format!("identity_provider/{provider}/{id}")
 }
 
@@ -210,7 +210,11 @@ impl App {
         }
         let id = self.ambient().uuid().simple().to_string();
         let keys = self.store.vault().tenant(tenant).await?;
-        let wrapped = keys.wrap_secret(&secret_name(provider, &id), secret.as_bytes(), self.ambient().bytes());
+        let wrapped = keys.wrap_secret(
+            &client_secret_name(provider, &id),
+            secret.as_bytes(),
+            self.ambient().bytes(),
+        );
         let mut tx = self.writing(tenant).await?;
         store::keep_secret(&mut tx, provider, &id, &wrapped, self.ambient().now()).await?;
         tx.commit().await?;
@@ -239,7 +243,7 @@ impl App {
         let wrapped = wrapped.ok_or_else(|| Refusal::internal("a client secret is not in the vault"))?;
         let keys = self.store.vault().tenant(tenant).await?;
         let secret = keys
-            .unwrap_secret(&secret_name(provider, id), &wrapped)
+            .unwrap_secret(&client_secret_name(provider, id), &wrapped)
             .map_err(Refusal::internal)?;
         let text = std::str::from_utf8(&secret).map_err(Refusal::internal)?;
         Ok(Some(Zeroizing::new(text.to_owned())))

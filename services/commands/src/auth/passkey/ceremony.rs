@@ -24,13 +24,13 @@ pub(super) fn hash_of(credential: &CredentialID) -> [u8; 32] {
 }
 
 /// Under which name a passkey is wrapped.
-fn passkey_name(user: UserId, id: PasskeyId) -> String {
+pub(crate) fn passkey_name(user: UserId, id: PasskeyId) -> String {
     format!("passkey/{user}/{id}")
 }
 
-/// Under which name a challenge is wrapped.
-fn challenge_name(user: UserId, purpose: Purpose<'_>) -> String {
-    format!("passkey-challenge/{user}/{}", purpose.word())
+/// Under which name a challenge is wrapped, by its purpose's word.
+pub(crate) fn challenge_name(user: UserId, purpose: &str) -> String {
+    format!("passkey-challenge/{user}/{purpose}")
 }
 
 impl App {
@@ -232,7 +232,7 @@ impl App {
         purpose: Purpose<'_>,
         state: &impl Serialize,
     ) -> Outcome<()> {
-        let wrapped = self.wrap(tenant, &challenge_name(user, purpose), state).await?;
+        let wrapped = self.wrap(tenant, &challenge_name(user, purpose.word()), state).await?;
         let now = self.ambient().now();
         let mut tx = self.writing(tenant).await?;
         let slot = store::Slot {
@@ -261,7 +261,7 @@ impl App {
         tx.commit().await?;
         match wrapped {
             Some(wrapped) => self
-                .unwrap(tenant, &challenge_name(user, purpose), &wrapped)
+                .unwrap(tenant, &challenge_name(user, purpose.word()), &wrapped)
                 .await
                 .map(Some),
             None => Ok(None),

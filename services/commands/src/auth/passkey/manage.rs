@@ -136,7 +136,7 @@ impl App {
     /// # Errors
     /// `ROLE_ABOVE_OWN`, `USER_DISABLED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn reset_passkeys(&self, caller: &Caller, user: UserId) -> Outcome<Written> {
-        caller.demand(Act::WritePeople)?;
+        caller.demand(Act::ResetFactors)?;
         self.not_above(caller, user).await?;
         let cause = if caller.user().is_some() {
             "administrator"

@@ -8,6 +8,7 @@ mod ceremony;
 mod manage;
 mod store;
 
+pub(crate) use ceremony::{challenge_name, passkey_name};
 pub use manage::PasskeyInfo;
 pub(super) use manage::not_enrolled;
 
