@@ -452,6 +452,7 @@ async fn without_the_server_an_agent_does_what_the_offline_table_says_and_tells_
     let operator = Caller {
         principal: Principal::Operator {
             name: "development".to_owned(),
+            method: "platform_credential",
         },
         ..Caller::system(world.tenant_id("acme"), app.ambient().uuid())
     };

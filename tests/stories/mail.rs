@@ -243,6 +243,7 @@ async fn the_mails_of_a_suspended_tenant_hold_and_go_out_when_it_is_resumed() {
     let operator = Caller {
         principal: Principal::Operator {
             name: "development".to_owned(),
+            method: "platform_credential",
         },
         ..system(&world, "acme")
     };

@@ -1,8 +1,8 @@
 //! All event types of the product, for tools that go over them: golden fixtures, JSON schemas, projections.
 
 use crate::{
-    activity, approval_rule, collection, deployment, endpoint, identity_provider, person, policy, request, roles, scim,
-    service_account, team, tenant, user,
+    activity, approval_rule, collection, deployment, endpoint, identity_provider, person, platform, policy, request,
+    roles, scim, service_account, team, tenant, user,
 };
 
 /// The stream types and the event types in each.
@@ -22,6 +22,7 @@ pub const EVENT_TYPES: &[(&str, &[&str])] = &[
     ("policy", policy::PolicyEvent::TYPES),
     ("approval_rules", approval_rule::ApprovalRulesEvent::TYPES),
     ("request", request::RequestEvent::TYPES),
+    ("platform", platform::PlatformEvent::TYPES),
 ];
 
 /// An event type, and its fields with their Rust types.
@@ -44,6 +45,7 @@ pub const EVENT_FIELDS: &[(&str, &[EventFields])] = &[
     ("policy", policy::PolicyEvent::FIELDS),
     ("approval_rules", approval_rule::ApprovalRulesEvent::FIELDS),
     ("request", request::RequestEvent::FIELDS),
+    ("platform", platform::PlatformEvent::FIELDS),
 ];
 
 /// Any event of the product, read from `{"type": …, "data": …}` of a stream type.
@@ -79,6 +81,8 @@ pub enum AnyEvent {
     ApprovalRules(approval_rule::ApprovalRulesEvent),
     /// Of a request.
     Request(request::RequestEvent),
+    /// Of the platform's own log.
+    Platform(platform::PlatformEvent),
 }
 
 impl AnyEvent {
@@ -104,6 +108,7 @@ impl AnyEvent {
             "policy" => Self::Policy(read(value)?),
             "approval_rules" => Self::ApprovalRules(read(value)?),
             "request" => Self::Request(read(value)?),
+            "platform" => Self::Platform(read(value)?),
             other => return Err(serde::de::Error::custom(format!("unknown stream type {other}"))),
         })
     }

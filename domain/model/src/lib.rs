@@ -19,6 +19,7 @@ pub mod deployment;
 pub mod endpoint;
 pub mod identity_provider;
 pub mod person;
+pub mod platform;
 pub mod policy;
 pub mod request;
 pub mod role;

@@ -160,6 +160,7 @@ fn every_version_ever_shipped_decodes_and_the_newest_reads_back_what_it_wrote() 
             AnyEvent::Policy(e) => serde_json::to_value(e),
             AnyEvent::ApprovalRules(e) => serde_json::to_value(e),
             AnyEvent::Request(e) => serde_json::to_value(e),
+            AnyEvent::Platform(e) => serde_json::to_value(e),
         };
         assert_eq!(again.unwrap(), event, "{}", path.display());
         seen += 1;

@@ -71,6 +71,7 @@ impl Delta for ActivityDelta {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::IdentityProvider(_)

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use eventstore::TenantTx;
 use formats::{ActorKind, PersonId, TypedId};
 use model::{
-    activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, person::PersonEvent, policy::PolicyEvent,
-    request::RequestEvent, tenant::TenantEvent, user::UserEvent,
+    activity::ActivityEvent, catalogue::AnyEvent, endpoint::EndpointEvent, person::PersonEvent,
+    platform::PlatformEvent, policy::PolicyEvent, request::RequestEvent, tenant::TenantEvent, user::UserEvent,
 };
 use serde_json::Value;
 use sqlx::Row;
@@ -178,8 +178,10 @@ fn marked(event: &AnyEvent) -> bool {
             | TenantEvent::TenantDeletionRequested(_)
             | TenantEvent::TenantDeletionCancelled(_)
             | TenantEvent::SettingsChanged(_)
+            | TenantEvent::MailResent(_)
             | TenantEvent::KeySetChanged(_) => false,
         },
+        AnyEvent::Platform(event) => matches!(event, PlatformEvent::OperatorActRefused(_)),
         AnyEvent::Person(_)
         | AnyEvent::Roles(_)
         | AnyEvent::Team(_)

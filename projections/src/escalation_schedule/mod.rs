@@ -146,6 +146,7 @@ impl Delta for TimerDelta {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::IdentityProvider(_)

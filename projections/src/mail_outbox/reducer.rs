@@ -159,6 +159,7 @@ impl Delta for MailDelta {
             | AnyEvent::Person(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::IdentityProvider(_)

@@ -167,6 +167,7 @@ impl Shelf {
                 | TenantEvent::TenantResumed(_)
                 | TenantEvent::TenantDeletionRequested(_)
                 | TenantEvent::TenantDeletionCancelled(_)
+                | TenantEvent::MailResent(_)
                 | TenantEvent::KeySetChanged(_) => false,
             },
             AnyEvent::DeploymentGroup(e) => match e {
@@ -182,6 +183,7 @@ impl Shelf {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::IdentityProvider(_)
@@ -216,6 +218,7 @@ impl Shelf {
             | AnyEvent::User(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::IdentityProvider(_)
@@ -382,6 +385,7 @@ impl Shelf {
             | TenantEvent::TenantResumed(_)
             | TenantEvent::TenantDeletionRequested(_)
             | TenantEvent::TenantDeletionCancelled(_)
+            | TenantEvent::MailResent(_)
             | TenantEvent::KeySetChanged(_) => return Ok(()),
         }
         let same_body = (&after.baseline, &after.settings) == (&self.tenant.baseline, &self.tenant.settings);

@@ -163,6 +163,7 @@ impl Delta for RequestDelta {
             AnyEvent::Tenant(_)
             | AnyEvent::Roles(_)
             | AnyEvent::Team(_)
+            | AnyEvent::Platform(_)
             | AnyEvent::Scim(_)
             | AnyEvent::ServiceAccount(_)
             | AnyEvent::IdentityProvider(_)

@@ -67,7 +67,8 @@ impl Delta for ScimDelta {
             | AnyEvent::Collection(_)
             | AnyEvent::Policy(_)
             | AnyEvent::ApprovalRules(_)
-            | AnyEvent::Request(_) => {}
+            | AnyEvent::Request(_)
+            | AnyEvent::Platform(_) => {}
         }
         Ok(())
     }

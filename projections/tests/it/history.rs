@@ -17,6 +17,7 @@ use model::{
     endpoint::{Endpoint, EndpointCommand, Machine},
     identity_provider::{IdentityProvider, IdentityProviderCommand, ProviderDefinition, SecretChange},
     person::{Person, PersonCommand},
+    platform::{Platform, PlatformCommand},
     policy::{Policy, PolicyCommand, SaveFacts},
     request::{Approver, By, CancelCause, Flag, Narrowing, PolicyRef, Request, RequestCommand, Submission, Windows},
     roles::{Roles, RolesCommand},
@@ -151,7 +152,8 @@ impl<'w> History<'w> {
     pub async fn step(&mut self) {
         let minutes = self.chance.below(8);
         self.world.clock.advance(Duration::from_millis(1 + minutes * 60_000));
-        match self.chance.below(36) {
+        match self.chance.below(37) {
+            36 => self.operator().await,
             33 | 34 => self.provider().await,
             35 => self.identity().await,
             0 | 1 => self.user().await,
@@ -193,7 +195,7 @@ impl<'w> History<'w> {
             return;
         };
         let until = self.world.now() + Duration::from_secs(900);
-        let command = match self.chance.below(15) {
+        let command = match self.chance.below(18) {
             11 => UserCommand::InviteUser {
                 invitation: self.world.id(),
                 reset: self.chance.one_in(2),
@@ -209,8 +211,8 @@ impl<'w> History<'w> {
             },
             2 | 3 => UserCommand::EnableUser,
             4 if self.chance.one_in(2) => self.said(user),
-            4 => UserCommand::EnrolMfa { method: "totp".into() },
-            5 => UserCommand::RemoveMfa { method: "totp".into() },
+            4 | 15 => UserCommand::EnrolMfa { method: "totp".into() },
+            5 | 16 | 17 => UserCommand::RemoveMfa { method: "totp".into() },
             6 => UserCommand::LockChannel {
                 channel: "decide".into(),
                 until,
@@ -864,10 +866,38 @@ impl<'w> History<'w> {
         self.run::<ApprovalRules>(self.world.tenant.uuid(), command).await;
     }
 
+    /// Entries of the platform's log, which is a tenant's as any other.
+    async fn operator(&mut self) {
+        let (act, slug) = ("suspendTenant".to_owned(), Some("acme".to_owned()));
+        let (tenant, detail) = (Some(self.world.tenant), Some(self.chance.text()));
+        let command = if self.chance.one_in(2) {
+            PlatformCommand::NoteAct {
+                act,
+                tenant,
+                slug,
+                detail,
+            }
+        } else {
+            let code = "ALREADY_SUSPENDED".to_owned();
+            PlatformCommand::NoteRefusal {
+                act,
+                tenant,
+                slug,
+                code,
+            }
+        };
+        self.run::<Platform>(self.world.tenant.uuid(), command).await;
+    }
+
     async fn tenant(&mut self) {
         let reason = self.chance.text();
         let at = self.world.now();
-        let command = match self.chance.below(12) {
+        let command = match self.chance.below(13) {
+            12 => TenantCommand::ResendMail {
+                cause: 1 + self.chance.below(100),
+                part: 0,
+                recipient: self.world.id(),
+            },
             8 => TenantCommand::RequestTenantDeletion {
                 at,
                 purge_at: at + Duration::from_secs(30 * 86_400),

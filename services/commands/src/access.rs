@@ -53,6 +53,9 @@ acts! {
     ReadPeople = [Auditor Admin Owner] Some(Scope::PeopleRead);
     /// Change users, roles, teams and links.
     WritePeople = [Admin Owner] Some(Scope::PeopleWrite);
+    /// Take passkeys and one-time codes from somebody who lost them. Operators may, too: nobody else can help the last
+    /// owner.
+    ResetFactors = [Admin Owner] Some(Scope::PeopleWrite);
     /// Read endpoints and deployment groups.
     ReadFleet = [Auditor Admin Owner] Some(Scope::FleetRead);
     /// Change endpoints and deployment groups, issue registration tokens.
@@ -83,7 +86,8 @@ impl Caller {
             Principal::User { roles, .. } => act.roles().iter().any(|role| roles.contains(role)),
             Principal::ServiceAccount { scopes, .. } => act.scope().is_some_and(|scope| scopes.contains(&scope)),
             Principal::System => true,
-            Principal::Scim { .. } | Principal::Endpoint { .. } | Principal::Operator { .. } => false,
+            Principal::Operator { .. } => act == Act::ResetFactors,
+            Principal::Scim { .. } | Principal::Endpoint { .. } => false,
         }
     }
 

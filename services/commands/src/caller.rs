@@ -83,8 +83,10 @@ pub enum Principal {
     },
     /// A platform operator, who reads no tenant's policies or requests.
     Operator {
-        /// The credential's name.
+        /// The credential's name, or the account that runs the command line.
         name: String,
+        /// How they proved it: `platform_credential` or `command_line`.
+        method: &'static str,
     },
     /// The product itself: scheduler, reactors, seeding.
     System,
@@ -195,11 +197,9 @@ impl Caller {
                 Some(endpoint.to_string()),
                 Some("agent_token".to_owned()),
             ),
-            Principal::Operator { name } => (
-                ActorKind::Operator,
-                Some(name.clone()),
-                Some("platform_credential".to_owned()),
-            ),
+            Principal::Operator { name, method } => {
+                (ActorKind::Operator, Some(name.clone()), Some((*method).to_owned()))
+            }
             Principal::System => (ActorKind::System, None, None),
         };
         Actor { kind, id, method }

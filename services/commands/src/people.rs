@@ -217,7 +217,7 @@ impl App {
     /// # Errors
     /// `NOT_ENROLLED`, `ROLE_ABOVE_OWN`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn reset_totp(&self, caller: &Caller, user: UserId) -> Outcome<Written> {
-        caller.demand(Act::WritePeople)?;
+        caller.demand(Act::ResetFactors)?;
         self.not_above(caller, user).await?;
         let command = UserCommand::RemoveMfa {
             method: "totp".to_owned(),

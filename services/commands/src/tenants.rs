@@ -10,7 +10,7 @@ use model::{
 };
 use serde_json::json;
 
-use crate::{App, Caller, Outcome, Principal, Refusal, Written, people::NewUser};
+use crate::{App, Caller, Outcome, PLATFORM, Principal, Refusal, Written, people::NewUser, platform::Act};
 
 /// A tenant to be made.
 #[derive(Debug, Clone)]
@@ -57,8 +57,18 @@ impl App {
     /// # Errors
     /// `BAD_INPUT`, `NAME_TAKEN` (the slug), `WEAK_PASSWORD`.
     pub async fn create_tenant(&self, caller: &Caller, new: NewTenant) -> Outcome<CreatedTenant> {
-        operator(caller)?;
         let id = new.id.unwrap_or_else(|| self.ambient().id());
+        let (slug, name) = (new.slug.clone(), new.name.clone());
+        let act = Act {
+            name: "createTenant",
+            tenant: None,
+            slug: Some(&slug),
+            detail: &name,
+        };
+        self.noted(caller, act, self.make_tenant(caller, id, new)).await
+    }
+
+    async fn make_tenant(&self, caller: &Caller, id: TenantId, new: NewTenant) -> Outcome<CreatedTenant> {
         if let Some(owner) = &new.owner {
             model::text::email(&owner.email)
                 .map_err(|e| Refusal::bad_input("owner.email", format!("owner.email {e}")))?;
@@ -137,13 +147,8 @@ impl App {
     /// `ALREADY_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn suspend_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
         let content = json!({ "reason": reason });
-        self.tenant(
-            caller,
-            "suspendTenant",
-            &content,
-            TenantCommand::SuspendTenant { reason },
-        )
-        .await
+        let (detail, command) = (reason.clone(), TenantCommand::SuspendTenant { reason });
+        self.tenant(caller, "suspendTenant", &content, &detail, command).await
     }
 
     /// Opens them again.
@@ -152,9 +157,8 @@ impl App {
     /// `NOT_SUSPENDED`, `NOT_FOUND`, `FORBIDDEN`.
     pub async fn resume_tenant(&self, caller: &Caller, reason: String) -> Outcome<Written> {
         let content = json!({ "reason": reason });
-        let written = self
-            .tenant(caller, "resumeTenant", &content, TenantCommand::ResumeTenant { reason })
-            .await?;
+        let (detail, command) = (reason.clone(), TenantCommand::ResumeTenant { reason });
+        let written = self.tenant(caller, "resumeTenant", &content, &detail, command).await?;
         self.release_mails(caller.tenant).await?;
         Ok(written)
     }
@@ -178,7 +182,8 @@ impl App {
             purge_at: at + grace,
         };
         let content = json!({ "confirm": confirm, "grace": grace.as_secs() });
-        self.tenant(caller, "deleteTenant", &content, command).await
+        let detail = format!("after {}", at + grace);
+        self.tenant(caller, "deleteTenant", &content, &detail, command).await
     }
 
     /// Calls a deletion off while the grace period lasts. The tenant is then as it was before.
@@ -188,8 +193,11 @@ impl App {
     pub async fn cancel_tenant_deletion(&self, caller: &Caller, reason: String) -> Outcome<Written> {
         let content = json!({ "reason": reason });
         let at = self.ambient().now();
+        let detail = reason.clone();
         let command = TenantCommand::CancelTenantDeletion { at, reason };
-        let written = self.tenant(caller, "cancelTenantDeletion", &content, command).await?;
+        let written = self
+            .tenant(caller, "cancelTenantDeletion", &content, &detail, command)
+            .await?;
         self.release_mails(caller.tenant).await?;
         Ok(written)
     }
@@ -206,11 +214,25 @@ impl App {
     async fn tenant(
         &self,
         caller: &Caller,
+        operation: &'static str,
+        content: &serde_json::Value,
+        detail: &str,
+        command: TenantCommand,
+    ) -> Outcome<Written> {
+        if caller.tenant == PLATFORM {
+            return Err(Refusal::not_found("tenant"));
+        }
+        let work = self.change_tenant(caller, operation, content, command);
+        self.noted(caller, Act::on(caller, operation, detail), work).await
+    }
+
+    async fn change_tenant(
+        &self,
+        caller: &Caller,
         operation: &str,
         content: &serde_json::Value,
         command: TenantCommand,
     ) -> Outcome<Written> {
-        operator(caller)?;
         if crate::auth::store::tenant_status(self.pool(), caller.tenant)
             .await?
             .as_deref()

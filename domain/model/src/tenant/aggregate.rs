@@ -6,8 +6,8 @@ use formats::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeySetChanged, LogRestored, Settings, SettingsChanged, TenantCommand, TenantCreated, TenantDeletionCancelled,
-    TenantDeletionRequested, TenantError, TenantEvent, TenantResumed, TenantSuspended,
+    KeySetChanged, LogRestored, MailResent, Settings, SettingsChanged, TenantCommand, TenantCreated,
+    TenantDeletionCancelled, TenantDeletionRequested, TenantError, TenantEvent, TenantResumed, TenantSuspended,
 };
 use crate::{Noun, aggregate::aggregate, request::Windows, text};
 
@@ -91,6 +91,7 @@ impl Tenant {
             TenantEvent::SettingsChanged(e) => self.settings = *e.settings,
             TenantEvent::KeySetChanged(e) => self.key_set = e.version,
             TenantEvent::LogRestored(e) => self.epoch = e.epoch,
+            TenantEvent::MailResent(_) => {}
         }
     }
 }
@@ -178,6 +179,7 @@ impl Noun for Tenant {
                 withdrawn,
             }
             .into(),
+            C::ResendMail { cause, part, recipient } => MailResent { cause, part, recipient }.into(),
             C::RestoreLog { epoch, .. } if epoch != self.epoch + 1 => {
                 return Err(TenantError::Version {
                     field: "epoch",

@@ -1,6 +1,6 @@
 //! What can be asked of a tenant, and its settings.
 
-use formats::{TenantId, Timestamp};
+use formats::{TenantId, Timestamp, UserId};
 use policy_engine::Baseline;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,8 @@ pub enum TenantCommand {
         active: Option<String>,
         withdrawn: Vec<String>,
     },
+    /// Note that a mail goes out again.
+    ResendMail { cause: u64, part: u32, recipient: UserId },
     /// Note that the log was restored to an earlier point.
     RestoreLog { epoch: u32, reason: String },
 }

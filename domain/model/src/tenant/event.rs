@@ -1,6 +1,6 @@
 //! What can happen to a tenant.
 
-use formats::{TenantId, Timestamp};
+use formats::{TenantId, Timestamp, UserId};
 
 use super::Settings;
 use crate::aggregate::{EventData, events};
@@ -44,6 +44,12 @@ events! {
             active: Option<String>,
             /// Keys that are no longer in the set.
             withdrawn: Vec<String>,
+        }
+        /// A mail that was refused or given up goes out again. Mails are named by the event that caused them.
+        MailResent {
+            cause: u64,
+            part: u32,
+            recipient: UserId,
         }
         /// The log was restored to an earlier point: agents take only the higher epoch.
         LogRestored {

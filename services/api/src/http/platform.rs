@@ -1,16 +1,17 @@
-//! `/platform/v1/tenants`: what operators do. They read no tenant's policies or requests (`docs/domain.md § 6`).
+//! `/platform/v1`: what operators do, and the log of it. They read no tenant's policies or requests (`docs/domain.md § 6`).
 
 use std::time::Duration;
 
 use axum::{extract::State, http::StatusCode};
-use commands::{Caller, NewTenant, NewUser, Purge, TenantRow};
+use commands::{Caller, NewTenant, NewUser, PLATFORM_LOG_MAX, PlatformEntry, Purge, Refusal, TenantRow};
 use formats::{TenantId, Timestamp};
 use model::Role;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     Answer, ApiState, Problem,
-    extract::{Json, Operator, Params},
+    extract::{Json, Operator, Params, Query},
     openapi::{Door, Login, Op, Shape},
 };
 
@@ -83,6 +84,18 @@ pub(super) fn door() -> Door {
                 "Deletions that were begun, the latest first: how far they are",
             )
             .answers(200, "Deletions", Shape::Json("Purges")),
+        )
+        .get(
+            "/platform/v1/log",
+            log,
+            op(
+                "listOperatorActs",
+                "What operators did, the latest first: an entry before each act, and one where it was refused",
+            )
+            .query("before", "integer", "Only entries before this position")
+            .query("limit", "integer", "At most so many entries, 1 to 500; by default 100")
+            .answers(200, "Entries", Shape::Json("OperatorActs"))
+            .refuses(422, "BAD_INPUT"),
         )
 }
 
@@ -284,4 +297,67 @@ async fn purges(State(state): State<ApiState>, Operator(caller): Operator) -> An
     let purges = state.app.list_purges(&caller).await?;
     let purges = purges.into_iter().map(PurgeView::from).collect();
     Ok(Json(PurgeViews { purges }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogRange {
+    #[serde(default)]
+    before: Option<u64>,
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActView {
+    position: u64,
+    at: Timestamp,
+    operator: String,
+    method: String,
+    address: Option<String>,
+    correlation_id: Uuid,
+    act: String,
+    tenant_id: Option<TenantId>,
+    tenant_slug: Option<String>,
+    detail: Option<String>,
+    refused: Option<String>,
+}
+
+impl std::convert::From<PlatformEntry> for ActView {
+    fn from(entry: PlatformEntry) -> Self {
+        Self {
+            position: entry.position,
+            at: entry.at,
+            operator: entry.operator,
+            method: entry.method,
+            address: entry.address,
+            correlation_id: entry.correlation,
+            act: entry.act,
+            tenant_id: entry.tenant,
+            tenant_slug: entry.slug,
+            detail: entry.detail,
+            refused: entry.refused,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ActViews {
+    acts: Vec<ActView>,
+}
+
+async fn log(
+    State(state): State<ApiState>,
+    Operator(caller): Operator,
+    Query(range): Query<LogRange>,
+) -> Answer<Json<ActViews>> {
+    let limit = range.limit.unwrap_or(100);
+    if !(1..=PLATFORM_LOG_MAX).contains(&limit) {
+        let message = format!("limit has to be 1 to {PLATFORM_LOG_MAX}");
+        return Err(Refusal::bad_input("limit", message).into());
+    }
+    let entries = state.app.platform_log(&caller, range.before, limit).await?;
+    let acts = entries.into_iter().map(ActView::from).collect();
+    Ok(Json(ActViews { acts }))
 }

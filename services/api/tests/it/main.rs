@@ -9,6 +9,7 @@
 mod agents;
 mod approve;
 mod audit;
+mod audited;
 mod auth;
 mod doors;
 mod errors;

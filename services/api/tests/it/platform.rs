@@ -91,7 +91,10 @@ async fn an_operator_makes_closes_opens_and_deletes_a_tenant() {
 async fn an_act_that_was_noted_but_not_carried_out_is_carried_out_when_it_is_asked_for_again() {
     let world = World::new().await;
     let operator = commands::Caller {
-        principal: commands::Principal::Operator { name: "ops".to_owned() },
+        principal: commands::Principal::Operator {
+            name: "ops".to_owned(),
+            method: "platform_credential",
+        },
         ..world.system()
     };
     world.app.suspend_tenant(&operator, String::new()).await.unwrap();
@@ -136,4 +139,148 @@ async fn a_slug_is_given_once_and_an_unknown_tenant_is_not_there() {
     world.get(unknown, &world.operator).await.expect(404);
     let wrong = request(Method::DELETE, unknown).bearer(&world.operator).empty();
     assert_eq!(world.send(wrong).await.expect(405).header("allow"), "GET,HEAD");
+}
+
+/// Whatever an operator does is in the platform's own log, before it is done; a refusal is noted after it.
+#[tokio::test]
+async fn every_act_is_in_the_platforms_log_with_who_how_from_where_and_in_which_call() {
+    let world = World::new().await;
+    let owner = world.owner().await.user().unwrap();
+    let path = format!("/platform/v1/tenants/{}", world.outsider);
+    let reason = json!({ "reason": "unpaid" });
+    let new = json!({ "slug": "third", "name": "Third", "owner": { "email": "x@third.example", "name": "X" } });
+    let confirm = json!({ "confirm": "outsider", "graceDays": 30 });
+    let mut expected = Vec::new();
+    for (act, path, body, slug, refused) in [
+        ("createTenant", "/platform/v1/tenants", &new, "third", None),
+        (
+            "createTenant",
+            "/platform/v1/tenants",
+            &new,
+            "third",
+            Some("NAME_TAKEN"),
+        ),
+        ("suspendTenant", &format!("{path}/suspend"), &reason, "outsider", None),
+        (
+            "suspendTenant",
+            &format!("{path}/suspend"),
+            &reason,
+            "outsider",
+            Some("ALREADY_SUSPENDED"),
+        ),
+        ("resumeTenant", &format!("{path}/resume"), &reason, "outsider", None),
+        ("deleteTenant", &format!("{path}/delete"), &confirm, "outsider", None),
+        (
+            "cancelTenantDeletion",
+            &format!("{path}/cancel-deletion"),
+            &reason,
+            "outsider",
+            None,
+        ),
+    ] {
+        let ask = request(Method::POST, path).bearer(&world.operator).from("203.0.113.9");
+        let reply = world.send(ask.json(body)).await;
+        assert_eq!(reply.status.is_success(), refused.is_none(), "{act}: {}", reply.text());
+        let call = reply.header("x-request-id").to_owned();
+        expected.push((act, slug, None, call.clone()));
+        if refused.is_some() {
+            expected.push((act, slug, refused, call));
+        }
+    }
+    let log = world.get("/platform/v1/log", &world.operator).await.expect(200).json();
+    let acts = log["acts"].as_array().unwrap();
+    for (entry, (act, slug, refused, call)) in acts.iter().zip(expected.iter().rev()) {
+        assert_eq!(
+            (&entry["act"], &entry["tenantSlug"], &entry["refused"]),
+            (&json!(act), &json!(slug), &json!(refused)),
+            "{log}"
+        );
+        assert_eq!(
+            (
+                &entry["operator"],
+                &entry["method"],
+                &entry["address"],
+                &entry["correlationId"]
+            ),
+            (
+                &json!("ops"),
+                &json!("platform_credential"),
+                &json!("203.0.113.9"),
+                &json!(call)
+            )
+        );
+    }
+    // The two tenants of this world were made before.
+    assert_eq!(acts.len(), expected.len() + 2);
+
+    // Whatever the command line does besides.
+    let shell = commands::Caller {
+        principal: commands::Principal::Operator {
+            name: "root".to_owned(),
+            method: "command_line",
+        },
+        ..world.system()
+    };
+    let app = &world.app;
+    app.create_platform_credential(&shell, "second").await.unwrap();
+    app.revoke_platform_credential(&shell, "second").await.unwrap();
+    app.rotate_key(&shell, formats::Purpose::Token, Duration::ZERO)
+        .await
+        .unwrap();
+    app.revoke_key(&shell, "nothing").await.unwrap_err();
+    app.rotate_data_key(&shell).await.unwrap();
+    app.rewrap_data_keys(&shell).await.unwrap();
+    app.invite_owner(&shell, owner).await.unwrap();
+    app.help_back_in(&shell, owner, false).await.unwrap();
+    let log = app.platform_log(&shell, None, 9).await.unwrap();
+    let acts: Vec<_> = log.iter().rev().map(|entry| entry.act.as_str()).collect();
+    assert_eq!(
+        acts,
+        [
+            "createPlatformCredential",
+            "revokePlatformCredential",
+            "rotateKey",
+            "revokeKey",
+            "revokeKey",
+            "rotateDataKey",
+            "rewrapDataKeys",
+            "inviteOwner",
+            "resetUser"
+        ]
+    );
+    assert!(
+        log.iter()
+            .all(|entry| entry.operator == "root" && entry.method == "command_line")
+    );
+    assert_eq!(log[4].refused.as_deref(), Some("NOT_FOUND"));
+    // Each page goes on where the one before ended.
+    let first = app.platform_log(&shell, None, 4).await.unwrap();
+    let second = app.platform_log(&shell, Some(first[3].position), 5).await.unwrap();
+    assert_eq!([first, second].concat(), log);
+    let wrong = world.get("/platform/v1/log?limit=501", &world.operator).await;
+    assert_eq!(wrong.expect(422).json()["field"], "limit");
+}
+
+/// The platform's own tenant is in no list, and nothing can be done to it.
+#[tokio::test]
+async fn the_platforms_own_tenant_is_none_of_the_tenants() {
+    let world = World::new().await;
+    let path = format!("/platform/v1/tenants/{}", commands::PLATFORM);
+    world.get(&path, &world.operator).await.expect(404);
+    let (suspend, reason) = (format!("{path}/suspend"), json!({ "reason": "" }));
+    world.post(&suspend, &world.operator, &reason).await.expect(404);
+    let shell = commands::Caller {
+        tenant: commands::PLATFORM,
+        ..world.system()
+    };
+    let suspended = world.app.suspend_tenant(&shell, String::new()).await.unwrap_err();
+    assert_eq!(suspended.code, "NOT_FOUND");
+    let new = json!({ "slug": "platform", "name": "P", "owner": { "email": "x@p.example", "name": "X" } });
+    let taken = world.post("/platform/v1/tenants", &world.operator, &new).await;
+    assert_eq!(taken.expect(409).code(), "NAME_TAKEN");
+    let body = json!({ "tenant": "platform", "email": "x@p.example", "password": crate::world::PASSWORD });
+    world
+        .send(request(Method::POST, "/auth/sign-in").json(&body))
+        .await
+        .expect(401);
 }

@@ -124,7 +124,10 @@ impl World {
             let stop = stop.clone();
             async move { runner.run(stop.cancelled_owned()).await }
         });
-        let operator = app.create_platform_credential("ops").await.unwrap();
+        let operator = app
+            .create_platform_credential(&Caller::system(TenantId::default(), Uuid::nil()), "ops")
+            .await
+            .unwrap();
         let state = ApiState::new(app.clone(), config, stop.clone()).unwrap();
         let router = api::router(state.clone());
         let mut world = Self {

@@ -193,22 +193,14 @@ impl App {
         if !credential.secret.matches(&hash) {
             return Err(Refusal::unauthenticated());
         }
-        let principal = Principal::Operator { name };
+        let principal = Principal::Operator {
+            name,
+            method: "platform_credential",
+        };
         Ok(Caller {
             tenant: TenantId::default(),
             principal,
             origin: origin.clone(),
         })
-    }
-
-    /// Makes a platform credential; its text is shown once.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE`
-    pub async fn create_platform_credential(&self, name: &str) -> Outcome<String> {
-        let credential = Credential::mint_platform(self.ambient().uuid(), self.ambient());
-        let hash = credential.secret.hash();
-        store::add_platform_credential(self.pool(), credential.id, name, &hash, self.ambient().now()).await?;
-        Ok(credential.expose().to_string())
     }
 }

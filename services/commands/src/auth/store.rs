@@ -6,7 +6,7 @@ use sqlx::{PgPool, Row, postgres::PgRow, types::time::OffsetDateTime};
 use uuid::Uuid;
 
 use super::Channel;
-use crate::tenants::TenantRow;
+use crate::{PLATFORM, platform::PlatformCredential, tenants::TenantRow};
 
 type Sql<T> = Result<T, sqlx::Error>;
 
@@ -60,10 +60,22 @@ pub(crate) async fn mark_tenant(tx: &mut TenantTx, status: &str, purge_at: Optio
     Ok(())
 }
 
+/// What a tenant is called; none where there is no such tenant.
+pub(crate) async fn tenant_slug(pool: &PgPool, tenant: TenantId) -> Sql<Option<String>> {
+    sqlx::query_scalar("select slug from tenant where id = $1")
+        .bind(tenant.uuid())
+        .fetch_optional(pool)
+        .await
+}
+
+/// All tenants but the platform's own.
 pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
-    let rows = sqlx::query("select id, slug, status, created_at, purge_at from tenant order by slug limit 10000")
-        .fetch_all(pool)
-        .await?;
+    let rows = sqlx::query(
+        "select id, slug, status, created_at, purge_at from tenant where id <> $1 order by slug limit 10000",
+    )
+    .bind(PLATFORM.uuid())
+    .fetch_all(pool)
+    .await?;
     rows.iter()
         .map(|row| {
             Ok(TenantRow {
@@ -724,19 +736,47 @@ pub(crate) async fn platform_credential(pool: &PgPool, id: Uuid) -> Sql<Option<(
         .transpose()
 }
 
+/// Whether it was added: of live ones, each has a name of its own.
 pub(crate) async fn add_platform_credential(
     pool: &PgPool,
     id: Uuid,
     name: &str,
     secret_hash: &[u8; 32],
     now: Timestamp,
-) -> Sql<()> {
-    sqlx::query("insert into platform_credential (id, name, secret_hash, created_at) values ($1, $2, $3, $4)")
-        .bind(id)
+) -> Sql<bool> {
+    let done = sqlx::query(
+        "insert into platform_credential (id, name, secret_hash, created_at) select $1, $2, $3, $4
+         where not exists (select from platform_credential where name = $2 and revoked_at is null)",
+    )
+    .bind(id)
+    .bind(name)
+    .bind(&secret_hash[..])
+    .bind(now.to_datetime())
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Whether there was a live one of this name.
+pub(crate) async fn revoke_platform_credential(pool: &PgPool, name: &str, now: Timestamp) -> Sql<bool> {
+    let done = sqlx::query("update platform_credential set revoked_at = $2 where name = $1 and revoked_at is null")
         .bind(name)
-        .bind(&secret_hash[..])
         .bind(now.to_datetime())
         .execute(pool)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
+}
+
+pub(crate) async fn platform_credentials(pool: &PgPool) -> Sql<Vec<PlatformCredential>> {
+    let rows = sqlx::query("select name, created_at, revoked_at from platform_credential order by created_at, id")
+        .fetch_all(pool)
+        .await?;
+    let credential = |row: &PgRow| {
+        Ok(PlatformCredential {
+            name: row.try_get("name")?,
+            created_at: at(row, "created_at")?,
+            revoked_at: maybe_at(row, "revoked_at")?,
+        })
+    };
+    rows.iter().map(credential).collect()
 }

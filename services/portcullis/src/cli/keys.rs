@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Subcommand;
 use commands::{App, Caller};
 use eventstore::{DataRotation, LocalMasterKey};
-use formats::{Ambient, Purpose};
+use formats::{Ambient, Purpose, TenantId};
 use serde_json::{Map, json};
 
 use super::{
@@ -76,8 +76,10 @@ pub(super) async fn run(globals: &Globals, command: KeysCommand) -> anyhow::Resu
             purpose,
             overlap_hours,
         } => {
-            let caller = operator(app, find(app, &tenant).await?);
+            let mut caller = operator(app, find(app, &tenant).await?);
             if purpose == "data" {
+                // One act, however often it has to look again.
+                caller.origin.idempotency_key = Some(caller.origin.correlation.to_string());
                 return rotate_data(app, &caller).await;
             }
             let purpose = Purpose::ALL
@@ -115,11 +117,9 @@ pub(super) async fn run(globals: &Globals, command: KeysCommand) -> anyhow::Resu
             }
         }
         KeysCommand::Rewrap => {
-            let tenants = app.store.tenants().await?;
-            for tenant in &tenants {
-                app.store.vault().rewrap(*tenant).await?;
-            }
-            say(format!("{} tenants are under the present master key", tenants.len()));
+            let caller = operator(app, TenantId::default());
+            let tenants = app.rewrap_data_keys(&caller).await.map_err(refused)?;
+            say(format!("{tenants} data keys are under the present master key"));
         }
     }
     Ok(ExitCode::SUCCESS)

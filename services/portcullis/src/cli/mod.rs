@@ -2,6 +2,7 @@
 
 mod bench;
 mod keys;
+mod operator;
 mod policy;
 mod projections;
 mod schema;
@@ -81,10 +82,14 @@ enum Command {
     /// Bring the database to the newest schema, as its owner.
     #[command(after_help = "Example:\n  PORTCULLIS_DATABASE_URL=postgres://owner@db/portcullis portcullis migrate")]
     Migrate,
-    /// Make, list, suspend, resume and delete tenants.
+    /// Make, list, suspend, resume and delete tenants; see who did.
     #[command(after_help = "Example:\n  portcullis tenant create --slug acme --name 'Acme' --owner owner@example.com")]
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Make and revoke credentials of platform operators.
+    #[command(after_help = "Example:\n  portcullis operator create --name provisioning")]
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
     /// Help people back in.
     #[command(after_help = "Example:\n  portcullis user reset --tenant acme --email owner@example.com")]
     #[command(subcommand)]
@@ -186,6 +191,7 @@ impl Cli {
             Command::Serve(args) => runtime.block_on(serve::serve(&globals, args)),
             Command::Migrate => runtime.block_on(serve::migrate(&globals)),
             Command::Tenant(command) => runtime.block_on(tenant::run(&globals, command)),
+            Command::Operator(command) => runtime.block_on(operator::run(&globals, command)),
             Command::User(command) => runtime.block_on(user::run(&globals, command)),
             Command::Keys(command) => runtime.block_on(keys::run(&globals, command)),
             Command::Projections(command) => runtime.block_on(projections::run(&globals, command)),

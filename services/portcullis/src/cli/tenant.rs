@@ -1,10 +1,10 @@
-//! `tenant create|list|suspend|resume|delete|cancel-deletion|purge`.
+//! `tenant create|list|suspend|resume|delete|cancel-deletion|log|purge`.
 
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Subcommand;
-use commands::{App, Caller, NewTenant, NewUser, Origin, Principal, Refusal};
+use commands::{App, Caller, NewTenant, NewUser, Origin, PlatformEntry, Principal, Refusal};
 use eventstore::{Purge, PurgeStep};
 use formats::{Ambient, TenantId};
 use model::Role;
@@ -77,6 +77,16 @@ pub(super) enum TenantCommand {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Show what operators did, the latest first: the platform's own log, which outlives every tenant.
+    #[command(after_help = "Example:\n  portcullis tenant log --limit 20")]
+    Log {
+        /// At most so many entries, 500 or fewer.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Only entries before the one with this number.
+        #[arg(long)]
+        before: Option<u64>,
+    },
     /// Remove every tenant whose grace period is over, for good, with the role of `purge_database_url`. It may be stopped
     /// at any time and goes on from there.
     #[command(
@@ -103,10 +113,21 @@ pub(super) fn operator(app: &App, tenant: TenantId) -> Caller {
     Caller {
         tenant,
         principal: Principal::Operator {
-            name: "command line".to_owned(),
+            name: account(),
+            method: "command_line",
         },
         origin: Origin::inside(app.store.ambient().uuid()),
     }
+}
+
+/// Whose shell it is, as the shell says: whoever runs a command has the database's password anyway.
+fn account() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    named
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "command line".to_owned())
 }
 
 pub(super) async fn find(app: &App, slug: &str) -> anyhow::Result<TenantId> {
@@ -149,7 +170,10 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
                 .await
                 .map_err(refused)?;
             let owner = made.owner.context("the owner was not made")?;
-            let token = app.invitation(made.id, owner).await.map_err(refused)?;
+            let token = app
+                .invite_owner(&operator(app, made.id), owner)
+                .await
+                .map_err(refused)?;
             let link = format!("{}/invitation/{token}", config.public_url);
             if globals.json {
                 say(json!({ "id": made.id, "slug": slug, "owner": owner, "welcomeUrl": link }));
@@ -207,8 +231,35 @@ pub(super) async fn run(globals: &Globals, command: TenantCommand) -> anyhow::Re
             app.cancel_tenant_deletion(&caller, reason).await.map_err(refused)?;
             say(format!("tenant {slug} stays"));
         }
+        TenantCommand::Log { limit, before } => {
+            let caller = operator(app, TenantId::default());
+            for entry in app.platform_log(&caller, before, limit).await.map_err(refused)? {
+                say(if globals.json { as_json(&entry) } else { as_line(&entry) });
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(entry: &PlatformEntry) -> String {
+    json!({ "position": entry.position, "at": entry.at, "operator": entry.operator, "method": entry.method,
+        "address": entry.address, "correlationId": entry.correlation, "act": entry.act, "tenantId": entry.tenant,
+        "tenantSlug": entry.slug, "detail": entry.detail, "refused": entry.refused })
+    .to_string()
+}
+
+fn as_line(entry: &PlatformEntry) -> String {
+    let whence = entry.address.as_deref().unwrap_or("this machine");
+    let about = entry.slug.as_deref().unwrap_or("-");
+    let more = match (&entry.refused, &entry.detail) {
+        (Some(code), _) => format!("  refused: {code}"),
+        (None, Some(detail)) => format!("  {}", detail.escape_debug()),
+        (None, None) => String::new(),
+    };
+    format!(
+        "{:>6}  {}  {:<24} {about:<20} {} ({whence}){more}",
+        entry.position, entry.at, entry.act, entry.operator
+    )
 }
 
 /// Needs nothing of the server but the address of its database for another role.

@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use super::{
     Globals, say,
     serve::connected,
-    tenant::{find, refused},
+    tenant::{find, operator, refused},
 };
 use crate::server::Keeps;
 
@@ -42,12 +42,10 @@ pub(super) async fn run(globals: &Globals, command: UserCommand) -> anyhow::Resu
         .with_context(|| format!("tenant {tenant} has no user {email}"))?
         .id;
     drop(tx);
-    let caller = commands::Caller::system(id, app.store.ambient().uuid());
-    app.reset_passkeys(&caller, user).await.map_err(refused)?;
-    if totp {
-        app.reset_totp(&caller, user).await.map_err(refused)?;
-    }
-    let token = app.invitation(id, user).await.map_err(refused)?;
+    let token = app
+        .help_back_in(&operator(app, id), user, totp)
+        .await
+        .map_err(refused)?;
     let link = format!("{}/invitation/{token}", config.public_url);
     if globals.json {
         say(json!({ "user": user, "welcomeUrl": link }));

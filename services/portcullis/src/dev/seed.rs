@@ -41,7 +41,7 @@ pub(super) async fn seed(config: &Config, parts: &Parts, ambient: &Ambient, empt
     let mut ready = Ready {
         platform_token: parts
             .app
-            .create_platform_credential("development")
+            .create_platform_credential(&Caller::system(TenantId::default(), ambient.uuid()), "development")
             .await
             .map_err(said)?,
         ..Ready::default()
@@ -67,7 +67,11 @@ pub(super) async fn seed(config: &Config, parts: &Parts, ambient: &Ambient, empt
         };
         let made = parts.app.create_tenant(&system, new).await.map_err(said)?;
         let owner = made.owner.context("the owner")?;
-        let token = parts.app.invitation(made.id, owner).await.map_err(said)?;
+        let token = parts
+            .app
+            .invite_owner(&Caller::system(made.id, ambient.uuid()), owner)
+            .await
+            .map_err(said)?;
         parts.app.settled(made.id, made.position).await;
         ready.first_run_url = Some(format!("{}/invitation/{token}", config.public_url));
         return Ok(ready);
