@@ -22,6 +22,7 @@ mod kms;
 mod lanes;
 mod member;
 mod people;
+mod pooler;
 mod positions;
 mod proxy;
 mod purge;
