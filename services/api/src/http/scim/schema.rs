@@ -126,6 +126,12 @@ const PLURAL: &[Attribute] = &[
     of("type", Kind::Text, "What it is used for, such as work"),
     of("primary", Kind::Boolean, "Whether it is the first choice; one at most"),
 ];
+const EMAIL: &[Attribute] = &[
+    of("value", Kind::Text, "The address").required(),
+    of("display", Kind::Text, "The address for people"),
+    of("type", Kind::Text, "What it is used for, such as work"),
+    of("primary", Kind::Boolean, "Whether it is the first choice; one at most"),
+];
 const ADDRESS: &[Attribute] = &[
     of("formatted", Kind::Text, "The whole address"),
     of("streetAddress", Kind::Text, "Street and number"),
@@ -189,7 +195,7 @@ const USERS: &[Attribute] = &[
     of("active", Kind::Boolean, "Whether the account can be used"),
     of(
         "emails",
-        Kind::Complex(PLURAL),
+        Kind::Complex(EMAIL),
         "E-mail addresses; mails go to the primary one, else to that of type work. A userName that is one will do",
     )
     .many()
