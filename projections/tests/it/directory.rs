@@ -344,7 +344,7 @@ async fn teams_resolve_to_the_users_who_are_in_them_now_and_who_may_decide() {
         administrators.into_iter().map(|u| u.id).collect::<Vec<_>>(),
         [users[0], users[3]]
     );
-    assert_eq!(directory::known_approvers(&mut tx).await.unwrap().len(), 6);
+    assert_eq!(directory::known_approvers(&mut tx).await.unwrap().len(), 7);
     assert!(
         directory::known_approvers(&mut world.other_tx().await)
             .await
