@@ -44,14 +44,15 @@ pub(crate) fn shown(id: impl TypedId) -> ID {
     ID(id.to_string())
 }
 
-/// The id of a stream as the API writes it. Roles, approval rules and the door for SCIM are one stream a tenant, records one an endpoint.
+/// The id of a stream as the API writes it. Roles, approval rules, the door for SCIM and operators' acts are one
+/// stream a tenant, records one an endpoint.
 pub(crate) fn of_stream(stream_type: &str, id: Uuid) -> ID {
     use formats::{
         CollectionId, DeploymentGroupId, EndpointId, PersonId, PolicyId, RequestId, ServiceAccountId, TeamId, TenantId,
         UserId,
     };
     match stream_type {
-        "tenant" | "roles" | "approval_rules" | "scim" => shown(TenantId::from_uuid(id)),
+        "tenant" | "roles" | "approval_rules" | "scim" | "platform" => shown(TenantId::from_uuid(id)),
         "person" => shown(PersonId::from_uuid(id)),
         "user" => shown(UserId::from_uuid(id)),
         "team" => shown(TeamId::from_uuid(id)),
