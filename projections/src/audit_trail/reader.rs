@@ -137,9 +137,10 @@ pub async fn list(tx: &mut TenantTx, filter: &Filter, page: &Page) -> Result<Pag
         (false, true) => list!(found, ">", "asc"),
     };
     let from = page.key::<u64>()?;
-    // The text is the same with and without each filter.
     tx.plan_with_values().await?;
     let rows = sqlx::query(sql)
+        // Planned for the filters that are given: the text is the same with and without them.
+        .persistent(false)
         .bind(tx.tenant().uuid())
         .bind(&filter.types)
         .bind(&filter.stream_types)

@@ -163,9 +163,10 @@ pub async fn list(
     let search = Search::parse(filter.search.as_deref());
     let routed = filter.routed_to.clone().unwrap_or_default();
     let seer = filter.seen_by.clone().unwrap_or_default();
-    // The text is the same with and without each filter.
     tx.plan_with_values().await?;
     let rows = sqlx::query(sql)
+        // Planned for the filters that are given: the text is the same with and without them.
+        .persistent(false)
         .bind(tx.tenant().uuid())
         .bind(filter.statuses.iter().map(|s| s.as_str()).collect::<Vec<_>>())
         .bind(filter.action_types.iter().map(|t| t.as_str()).collect::<Vec<_>>())
