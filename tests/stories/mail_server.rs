@@ -57,6 +57,8 @@ struct Kept {
     mails: Vec<Mail>,
     broken_off: Vec<String>,
     hanging: usize,
+    believes: bool,
+    sign_ins: usize,
 }
 
 /// The server; it ends with the test's runtime.
@@ -89,6 +91,21 @@ impl MailServer {
     /// Its address as the setting `smtp_url` has it.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
+    }
+
+    /// The same with credentials, which it takes only while it [believes](Self::believe) them.
+    pub fn url_with(&self, user: &str, password: &str) -> String {
+        format!("smtp://{user}:{password}@{}", self.address)
+    }
+
+    /// Whether it takes credentials from now on. What it does not believe it repeats in its answer.
+    pub fn believe(&self, believes: bool) {
+        self.kept.lock().unwrap().believes = believes;
+    }
+
+    /// How often somebody came with credentials.
+    pub fn sign_ins(&self) -> usize {
+        self.kept.lock().unwrap().sign_ins
     }
 
     /// Changes the mood towards an address.
@@ -139,7 +156,20 @@ impl MailServer {
         writer.write_all(b"220 mail.test\r\n").await.ok()?;
         let mut to = String::new();
         while let Some(line) = lines.next_line().await.ok()? {
+            let mut said = String::new();
             let answer = match line.get(..4).unwrap_or_default() {
+                "EHLO" => "250-mail.test\r\n250 AUTH PLAIN LOGIN",
+                "AUTH" => {
+                    let mut kept = self.kept.lock().unwrap();
+                    kept.sign_ins += 1;
+                    if kept.believes {
+                        "235 welcome"
+                    } else {
+                        said.push_str("535 who is ");
+                        said.push_str(&line);
+                        &said
+                    }
+                }
                 "RCPT" => {
                     to = line.split_once('<')?.1.split_once('>')?.0.to_owned();
                     match self.mood(&to) {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod canaries;
 mod crash;
 mod deciding;
 mod grants;
@@ -13,6 +14,7 @@ mod mail_server;
 mod mfa;
 mod policy_files;
 mod provisioning;
+mod secrets;
 mod telling;
 mod tenants;
 mod timers;

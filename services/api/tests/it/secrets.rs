@@ -3,22 +3,17 @@
 //! Everything is logged: our crates at `trace`, all others at `debug`, spans with their fields. Then each secret is
 //! looked for, as it is and in the forms in which one gets away: hexadecimal, base64, lists of numbers.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[path = "../../../../tests/stories/canaries.rs"]
+mod canaries;
+
+use std::{io::Write, time::Duration};
 
 use axum::http::{Method, header};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
 use commands::auth::oidc::{ProviderInput, SecretInput};
 use model::{Role, request::Narrowing};
-use serde_json::{Value, json};
-use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan, util::SubscriberInitExt};
+use serde_json::json;
 
+use self::canaries::{Log, Secrets};
 use crate::{
     oidc::{definition, hostile::Hostile},
     passkeys::{authenticator::Authenticator, challenge, give_password, register, world as world_with_passkeys},
@@ -36,89 +31,6 @@ const OURS: [&str; 8] = [
     "policy_engine",
     "it",
 ];
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Begins to log whatever there is to be logged in this process.
-    fn begin() -> Self {
-        let log = Self::default();
-        let kept = log.clone();
-        let ours = OURS.map(|name| format!("{name}=trace")).join(",");
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(format!("debug,{ours}")))
-            .with_span_events(FmtSpan::FULL)
-            .with_ansi(false)
-            .with_writer(move || kept.clone())
-            .finish()
-            .try_init()
-            .unwrap();
-        log
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-/// The secrets of a run, by what they are.
-#[derive(Default)]
-struct Secrets(Vec<(&'static str, String)>);
-
-impl Secrets {
-    fn add(&mut self, what: &'static str, secret: &str) {
-        assert!(secret.len() >= 6, "{what}: {secret}");
-        self.0.push((what, secret.to_owned()));
-    }
-
-    fn add_from(&mut self, what: &'static str, value: &Value) -> String {
-        let secret = value.as_str().unwrap().to_owned();
-        self.add(what, &secret);
-        secret
-    }
-
-    /// Of a credential only what follows the last underscore: what comes before is an id, and may be told.
-    fn add_credential(&mut self, what: &'static str, token: &str) {
-        self.add(what, token.rsplit('_').next().unwrap());
-    }
-
-    /// Of a signed token only its signature: without it the rest is worth nothing.
-    fn add_signed(&mut self, what: &'static str, token: &str) {
-        self.add(what, token.rsplit('.').next().unwrap());
-    }
-
-    /// Which of them are in a text, in any form.
-    fn in_text(&self, text: &str) -> Vec<&'static str> {
-        let has = |secret: &String| forms(secret).iter().any(|form| text.contains(form.as_str()));
-        self.0.iter().filter(|(_, s)| has(s)).map(|(what, _)| *what).collect()
-    }
-}
-
-fn forms(secret: &str) -> Vec<String> {
-    let bytes = secret.as_bytes();
-    let numbers: Vec<_> = bytes.iter().take(8).map(u8::to_string).collect();
-    let mut forms = vec![secret.to_owned(), formats::hash::to_hex(bytes)];
-    // In base64 the end depends on what follows.
-    for engine in [STANDARD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes)] {
-        forms.push(engine.trim_end_matches('=').chars().take(bytes.len()).collect());
-    }
-    if bytes.len() >= 8 {
-        forms.push(numbers.join(", "));
-    }
-    forms
-}
 
 /// Everything that the database has of a tenant, as text.
 async fn rows(world: &World) -> String {
@@ -326,7 +238,7 @@ async fn identity_provider(world: &World, secrets: &mut Secrets) {
 
 #[tokio::test]
 async fn no_secret_is_in_any_log_refusal_event_or_row_after_every_door_was_used() {
-    let log = Log::begin();
+    let log = Log::begin(&OURS, "debug");
     let world = world_with_passkeys().await;
     let mut secrets = Secrets::default();
     passwords_and_codes(&world, &log, &mut secrets).await;

@@ -39,12 +39,21 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 20;
 
 /// Where mails go, and from whom they come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct MailConfig {
     /// `smtp://`, `smtps://` (TLS) or `smtp://…?tls=required` (STARTTLS), with user and password where needed.
     pub smtp_url: String,
     /// The sender, such as `Portcullis <approvals@example.com>`.
     pub from: String,
+}
+
+/// Without the address, which may hold a password.
+impl std::fmt::Debug for MailConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MailConfig")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Settings that can't be used.
