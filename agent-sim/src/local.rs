@@ -161,7 +161,11 @@ impl Hashes {
     }
 }
 
-/// What is on the machine: the packages that dpkg knows, and the members of the groups that may become root.
+/// Where a package's own program is looked for.
+const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
+
+/// What is on the machine: the packages that dpkg knows, each with the program of its name, and the members of the groups
+/// that may become root.
 #[must_use]
 pub fn inventory() -> Inventory {
     let status = fs::read_to_string("/var/lib/dpkg/status").unwrap_or_default();
@@ -184,6 +188,7 @@ pub fn inventory() -> Inventory {
             .split("\n\n")
             .filter_map(package)
             .take(MAX_APPLICATIONS)
+            .map(|package| with_program(package, &PROGRAMS))
             .collect(),
         administrators,
     }
@@ -202,7 +207,24 @@ fn package(paragraph: &str) -> Option<InstalledApplication> {
         name: field("Package")?,
         version: field("Version")?,
         publisher: field("Maintainer"),
+        ..InstalledApplication::default()
     })
+}
+
+/// With the program that is called like the package, as actions name it, if there is one in these directories.
+fn with_program(package: InstalledApplication, directories: &[&str]) -> InstalledApplication {
+    let mut programs = directories
+        .iter()
+        .map(|directory| Path::new(directory).join(&package.name));
+    let Some(program) = programs.find(|program| program.is_file()) else {
+        return package;
+    };
+    let path = final_path(&program);
+    InstalledApplication {
+        sha256: Hashes::default().of(&path).ok(),
+        path: path.to_str().map(str::to_owned),
+        ..package
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +269,26 @@ mod tests {
             None
         );
         assert_eq!(package(""), None);
+    }
+
+    #[test]
+    fn a_package_is_listed_with_the_program_of_its_name_as_an_action_would_name_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        fs::write(real.join("vim.basic"), "abc").unwrap();
+        std::os::unix::fs::symlink(real.join("vim.basic"), real.join("vim")).unwrap();
+        let package = |name: &str| InstalledApplication {
+            name: name.to_owned(),
+            ..InstalledApplication::default()
+        };
+        let found = with_program(package("vim"), &["/nowhere", real.to_str().unwrap()]);
+        assert_eq!(found.path.as_deref(), real.join("vim.basic").to_str());
+        assert_eq!(found.sha256, Hashes::default().of(&real.join("vim")).ok());
+        assert!(found.sha256.is_some());
+        assert_eq!(
+            with_program(package("fonts"), &[real.to_str().unwrap()]),
+            package("fonts")
+        );
     }
 
     #[test]

@@ -216,6 +216,12 @@ impl Pattern {
         self.literal
     }
 
+    /// Whether a text, written as a pattern, stands for itself alone: there is no way to escape what has a meaning.
+    #[must_use]
+    pub fn is_itself(text: &str) -> bool {
+        Self::parse(text).is_ok_and(|pattern| pattern.is_literal() && pattern.is_static())
+    }
+
     /// Whether every text fits: wildcards only.
     #[must_use]
     pub fn is_catch_all(&self) -> bool {

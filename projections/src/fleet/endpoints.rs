@@ -28,7 +28,7 @@ pub struct EndpointView {
     pub group: DeploymentGroupId,
     /// The token it registered with.
     pub token: RegistrationTokenId,
-    /// The machine as its agent described it.
+    /// The machine as its agent described it, with the operating system's version from its last inventory.
     pub machine: Machine,
     /// The agent's Ed25519 public key, base64url.
     pub public_key: String,
@@ -204,8 +204,9 @@ pub async fn endpoint(tx: &mut TenantTx, endpoint: EndpointId) -> Result<Option<
 /// [`ReadError`]
 pub async fn endpoints_by_id(tx: &mut TenantTx, endpoints: &[EndpointId]) -> Result<Vec<EndpointView>, ReadError> {
     let rows = sqlx::query(
-        "select e.endpoint_id, e.group_id, e.token_id, e.name, e.os, e.os_version, e.machine_id, e.public_key,
-           e.registered_at, e.replaces, e.replaced_by, e.applied_epoch, e.applied_version, e.applied_at, e.removed_at,
+        "select e.endpoint_id, e.group_id, e.token_id, e.name, e.os,
+           coalesce(nullif(v.os_version, ''), e.os_version) as os_version, e.machine_id, e.public_key, e.registered_at,
+           e.replaces, e.replaced_by, e.applied_epoch, e.applied_version, e.applied_at, e.removed_at,
            e.removed_reason, t.epoch as offered_epoch, g.version as offered_version, s.last_seen_at, s.agent_version,
            s.snapshot_version, s.queue_length, s.clock_skew_ms, s.plugins
          from fleet_endpoint e
@@ -213,6 +214,7 @@ pub async fn endpoints_by_id(tx: &mut TenantTx, endpoints: &[EndpointId]) -> Res
              and g.group_id = e.group_id
            left join snapshot_tenant t on t.tenant_id = g.tenant_id and t.build = g.build
            left join endpoint_status s on s.tenant_id = e.tenant_id and s.endpoint_id = e.endpoint_id
+           left join endpoint_inventory v on v.tenant_id = e.tenant_id and v.endpoint_id = e.endpoint_id
          where e.tenant_id = $1 and e.build = live_build('fleet') and e.endpoint_id = any($2)",
     )
     .bind(tenant(tx))
@@ -302,9 +304,9 @@ pub async fn endpoints(
     let (from_name, from_id) = from.unzip();
     let rows = sqlx::query(
         "with e as (
-           select e.endpoint_id, e.group_id, e.token_id, e.name, e.name_folded, e.words, e.os, e.os_version,
-             e.machine_id, e.public_key, e.registered_at, e.replaces, e.replaced_by, e.applied_epoch, e.applied_version,
-             e.applied_at, e.removed_at, e.removed_reason, t.epoch as offered_epoch, g.version as offered_version,
+           select e.endpoint_id, e.group_id, e.token_id, e.name, e.name_folded, e.words, e.os,
+             coalesce(nullif(v.os_version, ''), e.os_version) as os_version, e.machine_id, e.public_key,
+             e.registered_at, e.replaces, e.replaced_by, e.applied_epoch, e.applied_version, e.applied_at, e.removed_at, e.removed_reason, t.epoch as offered_epoch, g.version as offered_version,
              s.last_seen_at, s.agent_version, s.snapshot_version, s.queue_length, s.clock_skew_ms, s.plugins,
              g.version is not null and (e.applied_version is null
                or (e.applied_epoch, e.applied_version) < (t.epoch, g.version)) as behind
@@ -313,6 +315,7 @@ pub async fn endpoints(
                and g.group_id = e.group_id
              left join snapshot_tenant t on t.tenant_id = g.tenant_id and t.build = g.build
              left join endpoint_status s on s.tenant_id = e.tenant_id and s.endpoint_id = e.endpoint_id
+             left join endpoint_inventory v on v.tenant_id = e.tenant_id and v.endpoint_id = e.endpoint_id
            where e.tenant_id = $1 and e.build = live_build('fleet')
              and ($2::uuid is null or e.group_id = $2)
              and (cardinality($3::text[]) = 0 or e.os = any($3))

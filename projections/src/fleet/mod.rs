@@ -1,9 +1,10 @@
-//! Deployment groups with their registration tokens, and endpoints. What an agent says of itself by heartbeat is state
-//! beside it ([`record_heartbeat`]), joined by the readers.
+//! Deployment groups with their registration tokens, and endpoints. What an agent says of itself by heartbeat, and of its
+//! machine by inventory, is state beside it ([`record_heartbeat`], [`record_inventory`]), joined by the readers.
 
 mod endpoints;
 mod groups;
 mod heartbeat;
+mod inventory;
 mod reducer;
 mod tokens;
 
@@ -13,6 +14,7 @@ pub use endpoints::{
 };
 pub use groups::{GroupView, group, group_by_name, groups};
 pub use heartbeat::{Heartbeat, Plugin, record_heartbeat};
+pub use inventory::{InventoryFilter, InventoryItem, inventory, record_inventory};
 pub use tokens::{TokenView, token, tokens};
 
 use crate::{Delta, Projection};

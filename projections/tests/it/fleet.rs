@@ -21,7 +21,7 @@ use crate::{
     world::{MINUTE, World},
 };
 
-async fn create_group(world: &World, name: &str) -> DeploymentGroupId {
+pub async fn create_group(world: &World, name: &str) -> DeploymentGroupId {
     let group: DeploymentGroupId = world.id();
     let create = DeploymentGroupCommand::CreateDeploymentGroup {
         group,
@@ -35,7 +35,7 @@ async fn in_group(world: &World, group: DeploymentGroupId, command: DeploymentGr
     world.run::<DeploymentGroup>(group.uuid(), command).await.unwrap();
 }
 
-async fn register(
+pub async fn register(
     world: &World,
     group: DeploymentGroupId,
     name: &str,

@@ -11,6 +11,7 @@ mod audit;
 mod directory;
 mod fleet;
 mod history;
+mod inventory;
 mod mails;
 mod policies;
 mod races;

@@ -19,6 +19,7 @@ mod groups;
 mod http;
 mod identity_providers;
 mod ids;
+mod inventory;
 mod limits;
 mod loaders;
 mod mails;
@@ -67,6 +68,7 @@ struct Query(
     policy_drafts::PolicyDraftQuery,
     policy_files::PolicyFileQuery,
     collections::CollectionQuery,
+    inventory::InventoryQuery,
     requests::RequestQuery,
     approval_rules::ApprovalRuleQuery,
     endpoints::EndpointQuery,

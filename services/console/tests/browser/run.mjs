@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { approvalPage } from "./approval.mjs";
 import { axe, launch, open, settled, signIn, sticksOut } from "./browser.mjs";
+import { inventory } from "./inventory.mjs";
 import { passkeys } from "./passkeys.mjs";
 import { policyImport } from "./policy-import.mjs";
 
@@ -255,6 +256,7 @@ try {
 
   // Last, since they move the server's clock.
   const stage = { browser, ready, url, tenant, neighbour, admin, step, as, shots };
+  await inventory(stage);
   await policyImport(stage);
   await passkeys(stage);
   await approvalPage(stage);

@@ -12,6 +12,7 @@ export interface World {
   teams: Thing[];
   policies: Thing[];
   collections: Thing[];
+  inventory: Record<string, Thing[]>;
   requests: Thing[];
   rules: Thing[];
   endpoints: Thing[];
@@ -114,6 +115,21 @@ export function makeWorld(now = Date.now()): World {
   ];
   (users[4] as Thing).accounts = [{ personId: id("psn", 5), endpoint: endpoints[0], account: "CORP\\member5", linkedAt: at(-40_000) }];
   for (const member of users.slice(0, 2)) member.teams = [team];
+
+  const program = (name: string, publisher: string | null, endpoints: number, versions: string[], members: Thing[]): Thing => ({ name, publisher, versions, endpoints, members });
+  const inventory: Record<string, Thing[]> = {
+    APPLICATIONS: [
+      program("Archiver", "CN=Contoso", 3, ["22.1", "23.0"], [
+        { by: "PATH", members: ["path:C:\\Program Files\\Archiver\\archiver.exe"] },
+        { by: "SHA256", members: [`sha256:${digest(7)}`, `sha256:${digest(8)}`] },
+        { by: "PUBLISHER", members: ["publisher:CN=Contoso"] },
+      ]),
+      program("Packager", null, 1, [], [{ by: "PATH", members: ["path:/opt/packager/run"] }]),
+      program("Unnamed", null, 1, ["1"], []),
+    ],
+    USERS: [program("CORP\\helpdesk", null, 2, [], [{ by: "USER", members: ["user:CORP\\helpdesk"] }])],
+    MACHINES: endpoints.map((each) => program(String(each.name), null, 1, [String(each.osVersion)], [{ by: "MACHINE", members: [`machine:${each.name}`] }])),
+  };
 
   const document1 = {
     name: "Installers need a second pair of eyes",
@@ -306,6 +322,7 @@ export function makeWorld(now = Date.now()): World {
     teams: [team],
     policies,
     collections,
+    inventory,
     requests,
     rules: [rule, second],
     endpoints,

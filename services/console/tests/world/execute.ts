@@ -160,6 +160,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       };
     },
     collections: (args: Args & { kind?: string }) => connection(world.collections.filter((collection) => (!args.kind || collection.kind === args.kind) && found({ name: collection.name, members: collection.members }, args.search)), args),
+    inventory: (args: Args & { kind: string }) => connection((world.inventory[args.kind] ?? []).filter((item) => found({ name: item.name, publisher: item.publisher }, args.search)), args),
     requests: (args: Args) =>
       connection(
         world.requests.filter(
@@ -232,6 +233,14 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     issueRegistrationToken: (args: Args) => {
       const group = world.groups.find((each) => each.id === args.input?.deploymentGroupId) as Thing;
       const token = { ...((group.registrationTokens as Thing[])[0] as Thing), id: `rtk_new${world.position}`, label: "…new", registrations: 0 };
+      (group.registrationTokens as Thing[]).unshift(token);
+      return { registrationToken: token, deploymentGroup: group, secret: "prt_shown_this_once", position: ++world.position };
+    },
+    rotateRegistrationToken: (args: Args) => {
+      const group = world.groups.find((each) => (each.registrationTokens as Thing[]).some((token) => token.id === args.input?.registrationTokenId)) as Thing;
+      const old = (group.registrationTokens as Thing[]).find((each) => each.id === args.input?.registrationTokenId) as Thing;
+      const token = { ...old, id: `rtk_new${world.position}`, label: "…new" };
+      old.revokedAt = new Date().toISOString();
       (group.registrationTokens as Thing[]).unshift(token);
       return { registrationToken: token, deploymentGroup: group, secret: "prt_shown_this_once", position: ++world.position };
     },

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, anyhow};
 use commands::{App, Caller, NewTenant, NewUser, Origin, Principal, Refusal};
-use eventstore::{Store, Upcasters};
+use eventstore::{Store, TenantTx, Upcasters};
 use formats::{
-    Ambient, CollectionId, DeploymentGroupId, DigestInput, EndpointId, SigningKey, TeamId, TenantId, Timestamp, UserId,
-    agent_wire::{MachineInfo, RegisterRequest, SnapshotAck, SnapshotVersion, SubmitRequest},
+    Ambient, BodyHash, CollectionId, DeploymentGroupId, DigestInput, EndpointId, SigningKey, TeamId, TenantId,
+    Timestamp, UserId,
+    agent_wire::{Inventory, MachineInfo, RegisterRequest, SnapshotAck, SnapshotVersion, SubmitRequest},
     token::RegistrationClaims,
 };
 use model::{
@@ -14,6 +15,7 @@ use model::{
     request::{Approver, Windows},
 };
 use policy_engine::{Action, CollectionKind, PolicyDocument};
+use projections::fleet;
 use serde_json::json;
 
 use super::{Ready, ReadyGroup, ReadyTenant, ReadyUser};
@@ -416,6 +418,9 @@ impl Seeder {
             applied_at: now,
         };
         self.app.ack_snapshot(&caller, ack).await.map_err(said)?;
+        let mut tx = TenantTx::begin(self.app.pool(), self.tenant).await?;
+        fleet::record_inventory(&mut tx, endpoint, now, &inventory(os, version)?).await?;
+        tx.commit().await?;
         Ok(endpoint)
     }
 
@@ -449,6 +454,55 @@ impl Seeder {
         let submitted = self.app.submit_request(caller, input).await.map_err(said)?;
         Ok((submitted.request, submitted.position, digest.to_string()))
     }
+}
+
+/// What a demo machine reports: programs of its operating system, older ones where that is older.
+fn inventory(os: &str, version: &str) -> anyhow::Result<Inventory> {
+    let program = |name: &str, version: &str, publisher: &str, path: &str| {
+        // Stands for the content of a file that is nowhere.
+        let sha256 = BodyHash::of(format!("{path} {version}").as_bytes());
+        json!({ "name": name, "version": version, "publisher": publisher, "path": path, "sha256": sha256 })
+    };
+    let (own, older) = ("CN=Demo Software, O=Demo", version.starts_with("10"));
+    let profiler = if older { "3.9" } else { "4.2" };
+    let (applications, administrators) = match os {
+        "windows" => (
+            vec![
+                program(
+                    "Demo Archiver",
+                    "22.1",
+                    own,
+                    "C:\\Program Files\\Demo Archiver\\archiver.exe",
+                ),
+                program("Demo Profiler", profiler, own, "C:\\Tools\\Profiler\\profiler.exe"),
+                program(
+                    "Remote Control",
+                    "7.0",
+                    "CN=Remote Control Demo",
+                    "C:\\Program Files\\Remote Control\\rc.exe",
+                ),
+            ],
+            json!(["DEMO\\helpdesk", "Administrator"]),
+        ),
+        "macos" => (
+            vec![program(
+                "Demo Archiver",
+                "22.1",
+                own,
+                "/Applications/Demo Archiver.app/Contents/MacOS/archiver",
+            )],
+            json!(["admin"]),
+        ),
+        _ => (
+            vec![
+                program("demo-archiver", "22.1-1", "Demo Packages", "/usr/bin/demo-archiver"),
+                program("demo-profiler", "4.2-3", "Demo Packages", "/opt/demo/profiler"),
+            ],
+            json!(["root", "deploy"]),
+        ),
+    };
+    let told = json!({ "osVersion": version, "applications": applications, "administrators": administrators });
+    Ok(serde_json::from_value(told)?)
 }
 
 fn email(slug: &str, local: &str) -> String {

@@ -9,17 +9,23 @@ use formats::{
         ActivityBatch, ActivityStored, EndedGrants, Heartbeat, HeartbeatAnswer, HeldGrants, Inventory, MfaVerified,
         MfaVerify, PluginState,
     },
+    hash::from_hex,
 };
 use projections::fleet;
 
-use super::{body::AgentJson, endings::Endings, poll::Poll, store};
+use super::{body::AgentJson, endings::Endings, poll::Poll};
 use crate::{
     Answer, ApiState,
     extract::{Endpoint, Json, SlowPoll},
 };
 
-/// The most programs of an inventory.
+/// The most programs of an inventory, and the most administrators.
 const PROGRAMS: usize = 10_000;
+const ADMINISTRATORS: usize = 1_000;
+/// The most characters of a name in it, of a version or a publisher, and of a path.
+const NAME: usize = 500;
+const TEXT: usize = 1_000;
+const PATH: usize = 32_767;
 /// The most parts of an agent.
 const PLUGINS: usize = 32;
 
@@ -71,15 +77,57 @@ pub(super) async fn inventory(
     endpoint: Endpoint,
     AgentJson(inventory): AgentJson<Inventory>,
 ) -> Answer<StatusCode> {
-    if inventory.applications.len() > PROGRAMS {
-        let message = format!("applications has to hold at most {PROGRAMS}");
-        return Err(Refusal::bad_input("applications", message).into());
-    }
+    judge(&inventory)?;
     let now = state.app.ambient().now();
     let mut tx = TenantTx::begin(state.app.pool(), endpoint.caller.tenant).await?;
-    store::keep_inventory(&mut tx, id_of(&endpoint)?, now, &inventory).await?;
+    fleet::record_inventory(&mut tx, id_of(&endpoint)?, now, &inventory).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses an inventory that is too long, or names nothing where something has to be named.
+fn judge(inventory: &Inventory) -> Result<(), Refusal> {
+    let count = |field: &str, count: usize, most: usize| {
+        let message = || format!("{field} has to hold at most {most}");
+        (count <= most)
+            .then_some(())
+            .ok_or_else(|| Refusal::bad_input(field, message()))
+    };
+    let text = |field: String, text: &str, least: usize, most: usize| {
+        let fits = text.trim().len() >= least && text.chars().count() <= most;
+        let message = || format!("{field} has to have {least} to {most} characters");
+        fits.then_some(())
+            .ok_or_else(|| Refusal::bad_input(field.clone(), message()))
+    };
+    count("applications", inventory.applications.len(), PROGRAMS)?;
+    count("administrators", inventory.administrators.len(), ADMINISTRATORS)?;
+    text("osVersion".to_owned(), &inventory.os_version, 0, NAME)?;
+    for (n, account) in inventory.administrators.iter().enumerate() {
+        text(format!("administrators[{n}]"), account, 1, NAME)?;
+    }
+    for (n, program) in inventory.applications.iter().enumerate() {
+        let field = |name: &str| format!("applications[{n}].{name}");
+        text(field("name"), &program.name, 1, NAME)?;
+        text(field("version"), &program.version, 0, TEXT)?;
+        text(
+            field("publisher"),
+            program.publisher.as_deref().unwrap_or_default(),
+            0,
+            TEXT,
+        )?;
+        text(field("path"), program.path.as_deref().unwrap_or_default(), 0, PATH)?;
+        if program
+            .sha256
+            .as_deref()
+            .is_some_and(|hash| from_hex(&hash.to_ascii_lowercase()).is_err())
+        {
+            return Err(Refusal::bad_input(
+                field("sha256"),
+                "a SHA-256 is written as 64 hexadecimal digits",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Those of the held grants that have ended; with a wait, as soon as one has.

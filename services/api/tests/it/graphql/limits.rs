@@ -134,6 +134,7 @@ const NESTED: &str = "{ users(first: 100) { nodes { name teams { name } accounts
     policies(first: 100) { nodes { name warnings { code other { name } } stagedRevision { number author { name } } \
     updatedBy { name } } } \
     collections(first: 100) { nodes { name usedBy { name warnings { code } } } } \
+    inventory(kind: APPLICATIONS, first: 100) { nodes { name versions endpoints members { by members } } } \
     approvalRules { name collections { usedBy { id } } primary { users { name } teams { name members { id } } } } \
     deploymentGroups { name stagedPolicies { id } heldSnapshot { version } registrationTokens { label createdBy { name } } } \
     endpoints(first: 100) { nodes { name gaps deploymentGroup { name } accounts { account user { name } } } } \
@@ -203,6 +204,11 @@ async fn nested_lists_ask_the_database_as_often_for_many_rows_as_for_few() {
             let key = json!({ "serviceAccountId": id, "label": "", "scopes": ["audit:read"] });
             change(&owner, "issueApiKey", key, "position").await;
             agent.submit(&format!("/opt/{name}")).await.expect(201);
+            let programs: Vec<_> = (0..=round * 3 + n)
+                .map(|n| json!({ "name": format!("tool {n}") }))
+                .collect();
+            let inventory = json!({ "applications": programs });
+            agent.post("/agent/v1/inventory", &inventory).await.expect(204);
             world.settle(world.tenant).await;
         }
     };
@@ -216,6 +222,7 @@ async fn nested_lists_ask_the_database_as_often_for_many_rows_as_for_few() {
             let found = data(&owner, NESTED, json!({})).await;
             drop(guard);
             let rows = found["requests"]["nodes"].as_array().unwrap().len();
+            assert_eq!(found["inventory"]["nodes"].as_array().unwrap().len(), rows);
             fewest = (rows, fewest.1.min(statements.0.load(Ordering::Relaxed)));
         }
         fewest

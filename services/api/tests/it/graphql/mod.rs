@@ -3,6 +3,7 @@
 mod changes;
 mod eligible;
 mod http;
+mod inventory;
 mod limits;
 mod requests;
 mod socket;

@@ -16,6 +16,7 @@ import { spell, Tag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { Visible } from "../../parts/visible";
 import { can, useViewer } from "../../shell/viewer";
+import { InventoryPicker } from "./inventory";
 
 const CollectionsLook = graphql(`
   query Collections($kind: CollectionKind, $search: String, $after: String) {
@@ -187,6 +188,7 @@ function CollectionForm({ of, onDone }: { of: Row | "new"; onDone: () => void })
   const [name, setName] = useState(old?.name ?? "");
   const [kind, setKind] = useState<CollectionKind>(old?.kind ?? "APPLICATIONS");
   const [members, setMembers] = useState(old?.members.join("\n") ?? "");
+  const [picking, setPicking] = useState(false);
   const create = useAct(CreateAct, "The collection is saved");
   const change = useAct(ChangeAct, "The collection is saved");
   const problem = create.problem ?? change.problem;
@@ -198,44 +200,58 @@ function CollectionForm({ of, onDone }: { of: Row | "new"; onDone: () => void })
       : await create.run({ input: { name, kind, members: list } });
     if (done) onDone();
   };
+  const add = (more: string[]) => {
+    setMembers([...list, ...more].join("\n"));
+    setPicking(false);
+  };
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-    >
-      <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
-      <NativeSelect
-        label="Kind"
-        value={kind}
-        disabled={old !== undefined}
-        onChange={(event) => setKind(event.currentTarget.value as CollectionKind)}
-        data={(["APPLICATIONS", "USERS", "MACHINES"] as const).map((value) => ({ value, label: spell(value) }))}
-      />
-      <Textarea
-        label="Members"
-        description="One entry a line"
-        placeholder={hints[kind]}
-        autosize
-        minRows={5}
-        maxRows={14}
-        spellCheck={false}
-        styles={{ input: { fontFamily: "var(--mono)", fontSize: "0.87rem" } }}
-        value={members}
-        error={error("members")}
-        onChange={(event) => setMembers(event.currentTarget.value)}
-      />
-      <ProblemNote problem={problem} />
-      <div className="row row--end">
-        <Button variant="default" onClick={onDone}>
-          Cancel
-        </Button>
-        <Button type="submit" loading={create.running || change.running}>
-          Save collection
-        </Button>
-      </div>
-    </form>
+    <>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
+        <NativeSelect
+          label="Kind"
+          value={kind}
+          disabled={old !== undefined}
+          onChange={(event) => setKind(event.currentTarget.value as CollectionKind)}
+          data={(["APPLICATIONS", "USERS", "MACHINES"] as const).map((value) => ({ value, label: spell(value) }))}
+        />
+        <Textarea
+          label="Members"
+          description="One entry a line"
+          placeholder={hints[kind]}
+          autosize
+          minRows={5}
+          maxRows={14}
+          spellCheck={false}
+          styles={{ input: { fontFamily: "var(--mono)", fontSize: "0.87rem" } }}
+          value={members}
+          error={error("members")}
+          onChange={(event) => setMembers(event.currentTarget.value)}
+        />
+        <div>
+          <Button variant="default" size="compact-sm" onClick={() => setPicking(true)}>
+            Add from inventory…
+          </Button>
+        </div>
+        <ProblemNote problem={problem} />
+        <div className="row row--end">
+          <Button variant="default" onClick={onDone}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={create.running || change.running}>
+            Save collection
+          </Button>
+        </div>
+      </form>
+      <Dialog wide open={picking} onClose={() => setPicking(false)} title="Add from inventory">
+        <InventoryPicker kind={kind} present={list} onAdd={add} onCancel={() => setPicking(false)} />
+      </Dialog>
+    </>
   );
 }
