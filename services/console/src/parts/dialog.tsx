@@ -29,6 +29,8 @@ export function Dialog({ open, onClose, title, wide = false, children }: DialogP
         if (event.key === "Escape" && element.current?.querySelector("[aria-expanded='true']")) event.preventDefault();
       }}
       onCancel={(event) => {
+        // React hands on what a dialog inside this one was told.
+        if (event.target !== element.current) return;
         event.preventDefault();
         onClose();
       }}
