@@ -8,7 +8,7 @@ import { Table } from "../../parts/table";
 import { ActorName, Tag } from "../../parts/tags";
 import { count, useNow, When } from "../../parts/time";
 import type { Group } from "./groups";
-import { TokenForm } from "./tokens";
+import { ReplaceForm } from "./tokens";
 
 const RevokeAct = graphql(`
   mutation RevokeRegistrationToken($input: RevokeRegistrationTokenInput!) {
@@ -68,7 +68,7 @@ export function TokenTable({ group, changes }: { group: Group; changes: boolean 
         ]}
       />
       <Dialog open={replacing !== undefined} onClose={() => setReplacing(undefined)} title={`Replace the token ${replacing?.label ?? ""}`}>
-        {replacing && <TokenForm deploymentGroupId={group.id} replaces={replacing} onDone={() => setReplacing(undefined)} />}
+        {replacing && <ReplaceForm token={replacing} onDone={() => setReplacing(undefined)} />}
       </Dialog>
       {revoking && (
         <ConfirmAct act={revoke} variables={{ input: { registrationTokenId: revoking.id } }} title={`Revoke “${revoking.label}”?`} action="Revoke" onClose={() => setRevoking(undefined)}>

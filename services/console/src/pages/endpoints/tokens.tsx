@@ -6,7 +6,7 @@ import { useAct } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { Copy } from "../../parts/copy";
 import { expiry, Lifetime, Once } from "../../parts/secret";
-import { Note, ProblemNote } from "../../parts/states";
+import { ProblemNote } from "../../parts/states";
 import { spell } from "../../parts/tags";
 
 const IssueAct = graphql(`
@@ -29,57 +29,71 @@ function Limits({ days, setDays, most, setMost, error }: { days: string; setDays
   );
 }
 
-const RevokeAct = graphql(`
-  mutation RevokeReplacedToken($input: RevokeRegistrationTokenInput!) {
-    revokeRegistrationToken(input: $input) { registrationToken { id revokedAt } deploymentGroup { id } position }
+const RotateAct = graphql(`
+  mutation RotateRegistrationToken($input: RotateRegistrationTokenInput!) {
+    rotateRegistrationToken(input: $input) { secret registrationToken { id } deploymentGroup { id } position }
   }
 `);
 
-export interface TokenFormProps {
-  deploymentGroupId: string;
-  /** The token that the new one takes the place of. */
-  replaces?: { id: string; label: string };
-  onDone: () => void;
+function Issued({ secret, onDone }: { secret: string; onDone: () => void }) {
+  return (
+    <Once onDone={onDone} action={<Copy text={secret} label="Copy the token" />}>
+      <div className="secret">{secret}</div>
+    </Once>
+  );
 }
 
-/** Issues a token, or replaces one: the new one first, so that a failure in between leaves a token that works. */
-export function TokenForm({ deploymentGroupId, replaces, onDone }: TokenFormProps) {
+export function TokenForm({ deploymentGroupId, onDone }: { deploymentGroupId: string; onDone: () => void }) {
   const [days, setDays] = useState("7");
   const [most, setMost] = useState<number | "">("");
-  const [secret, setSecret] = useState<string>();
   const issue = useAct(IssueAct);
-  const revoke = useAct(RevokeAct, "The old token is revoked");
-  const submit = async () => {
-    const data = await issue.run({ input: { deploymentGroupId, label: "", expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } });
-    if (!data) return;
-    setSecret(data.issueRegistrationToken.secret ?? "");
-    if (replaces) await revoke.run({ input: { registrationTokenId: replaces.id } });
-  };
+  const [secret, setSecret] = useState<string>();
+  if (secret !== undefined) return <Issued secret={secret} onDone={onDone} />;
   const error = (field: string) => messageFor(issue.problem?.fields ?? [], field);
-  if (secret !== undefined) {
-    return (
-      <Once onDone={onDone} action={<Copy text={secret} label="Copy the token" />}>
-        {revoke.problem && <Note tone="warn" title="The old token is still valid">{revoke.problem.message}</Note>}
-        <div className="secret">{secret}</div>
-      </Once>
-    );
-  }
   return (
     <form
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void submit();
+        void issue
+          .run({ input: { deploymentGroupId, label: "", expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } })
+          .then((data) => data && setSecret(data.issueRegistrationToken.secret ?? ""));
       }}
     >
-      {replaces && (
-        <p className="soft">The old token ends in {replaces.label}. It is revoked as soon as the new one exists; machines that registered with it stay.</p>
-      )}
       <Limits days={days} setDays={setDays} most={most} setMost={setMost} error={error} />
       <ProblemNote problem={issue.problem} />
       <div className="row row--end">
         <Button type="submit" loading={issue.running}>
-          {replaces ? "Replace token" : "Issue token"}
+          Issue token
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+/** Puts a new token in the place of another. */
+export function ReplaceForm({ token, onDone }: { token: { id: string; label: string }; onDone: () => void }) {
+  const rotate = useAct(RotateAct, "The old token is revoked");
+  const [secret, setSecret] = useState<string>();
+  if (secret !== undefined) return <Issued secret={secret} onDone={onDone} />;
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void rotate
+          .run({ input: { registrationTokenId: token.id } })
+          .then((data) => data && setSecret(data.rotateRegistrationToken.secret ?? ""));
+      }}
+    >
+      <p className="soft">
+        The old token ends in {token.label} and is revoked at once; machines that registered with it stay. The new one expires when the old
+        one would have, and is good for as many machines as that had left.
+      </p>
+      <ProblemNote problem={rotate.problem} />
+      <div className="row row--end">
+        <Button type="submit" loading={rotate.running}>
+          Replace token
         </Button>
       </div>
     </form>
