@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     error::{Holder, is_outage},
-    lane::{Job, Outage},
+    lane::{Job, Outage, Part, Sent, Trip},
 };
 
 /// An event as it goes into the table.
@@ -78,15 +78,18 @@ pub(crate) enum Verdict {
         space: String,
         holder: Holder,
     },
+    /// Somebody else appends to the tenant's log, and it was not waited for.
+    Locked,
 }
 
-/// Sends a batch: one round trip, and one transaction of its own unless the connection is in one.
+/// Sends a batch: one round trip, and one transaction of its own unless the connection is in one. A tenant's entries are
+/// next to each other. Only one tenant's head may be waited for.
 pub(crate) async fn append_batch(
     connection: &mut PgConnection,
-    tenant: TenantId,
-    entries: &[&Entry],
+    wait: bool,
+    entries: &[(TenantId, &Entry)],
 ) -> Result<Vec<Verdict>, sqlx::Error> {
-    let rows = statement(tenant, entries).fetch_all(connection).await?;
+    let rows = statement(wait, entries).fetch_all(connection).await?;
     if rows.len() == entries.len() {
         rows.iter().map(verdict).collect()
     } else {
@@ -94,46 +97,39 @@ pub(crate) async fn append_batch(
     }
 }
 
-fn statement<'a>(tenant: TenantId, entries: &'a [&'a Entry]) -> Query<'a, Postgres, PgArguments> {
-    let ids = |of: fn(&Entry) -> Uuid| entries.iter().map(|e| of(e)).collect::<Vec<_>>();
-    let events: Vec<(i32, &EncodedEvent)> = numbered(entries, |e| &e.events);
-    let claims: Vec<(i32, &EncodedClaim)> = numbered(entries, |e| &e.claims);
+fn statement<'a>(wait: bool, entries: &'a [(TenantId, &'a Entry)]) -> Query<'a, Postgres, PgArguments> {
+    let ids = |of: fn(&Entry) -> Uuid| entries.iter().map(|(_, e)| of(e)).collect::<Vec<_>>();
+    let counts = |of: fn(&Entry) -> usize| entries.iter().map(|(_, e)| to_i32(of(e))).collect::<Vec<_>>();
+    let events = || entries.iter().flat_map(|(_, e)| &e.events);
+    let claims = || entries.iter().flat_map(|(_, e)| &e.claims);
     sqlx::query(
         "select verdict, first_position, last_position, stream_version, stream_type, stream_id, writer, claim_space
-         from append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+         from append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
     )
-    .bind(tenant.uuid())
+    .bind(wait)
+    .bind(entries.iter().map(|(tenant, _)| tenant.uuid()).collect::<Vec<_>>())
     .bind(ids(|e| e.command_id))
-    .bind(entries.iter().map(|e| &e.fingerprint[..]).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(_, e)| &e.fingerprint[..]).collect::<Vec<_>>())
     .bind(ids(|e| e.writer))
-    .bind(entries.iter().map(|e| e.stream_type).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(_, e)| e.stream_type).collect::<Vec<_>>())
     .bind(ids(|e| e.stream_id))
-    .bind(entries.iter().map(|e| to_i64(e.expected)).collect::<Vec<_>>())
-    .bind(events.iter().map(|(n, _)| *n).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| e.event_type.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| e.schema).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| e.occurred_at).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| e.recorded_at).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| e.body.as_slice()).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| e.metadata.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|(_, e)| &e.leaf[..]).collect::<Vec<_>>())
-    .bind(claims.iter().map(|(n, _)| *n).collect::<Vec<_>>())
-    .bind(claims.iter().map(|(_, c)| c.value_mac.is_some()).collect::<Vec<_>>())
-    .bind(claims.iter().map(|(_, c)| c.space).collect::<Vec<_>>())
+    .bind(entries.iter().map(|(_, e)| to_i64(e.expected)).collect::<Vec<_>>())
+    .bind(counts(|e| e.events.len()))
+    .bind(counts(|e| e.claims.len()))
+    .bind(events().map(|e| e.event_type.as_str()).collect::<Vec<_>>())
+    .bind(events().map(|e| e.schema).collect::<Vec<_>>())
+    .bind(events().map(|e| e.occurred_at).collect::<Vec<_>>())
+    .bind(events().map(|e| e.recorded_at).collect::<Vec<_>>())
+    .bind(events().map(|e| e.body.as_slice()).collect::<Vec<_>>())
+    .bind(events().map(|e| e.metadata.as_str()).collect::<Vec<_>>())
+    .bind(events().map(|e| &e.leaf[..]).collect::<Vec<_>>())
+    .bind(claims().map(|c| c.value_mac.is_some()).collect::<Vec<_>>())
+    .bind(claims().map(|c| c.space).collect::<Vec<_>>())
     .bind(
-        claims
-            .iter()
-            .map(|(_, c)| c.value_mac.as_ref().map(|mac| &mac[..]))
+        claims()
+            .map(|c| c.value_mac.as_ref().map(|mac| &mac[..]))
             .collect::<Vec<_>>(),
     )
-}
-
-/// The parts of all entries in order, each with its entry's number from 1.
-fn numbered<'a, T>(entries: &[&'a Entry], parts: fn(&Entry) -> &Vec<T>) -> Vec<(i32, &'a T)> {
-    (1..)
-        .zip(entries)
-        .flat_map(|(n, entry)| parts(entry).iter().map(move |part| (n, part)))
-        .collect()
 }
 
 fn verdict(row: &PgRow) -> Result<Verdict, sqlx::Error> {
@@ -158,6 +154,7 @@ fn verdict(row: &PgRow) -> Result<Verdict, sqlx::Error> {
                 stream_id: row.try_get(5)?,
             },
         },
+        "locked" => Verdict::Locked,
         other => return Err(sqlx::Error::Decode(format!("verdict `{other}`").into())),
     })
 }
@@ -165,6 +162,11 @@ fn verdict(row: &PgRow) -> Result<Verdict, sqlx::Error> {
 /// Positions and versions are counted from 0 and far below 2^53.
 pub(crate) fn to_i64(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Of events and claims of a command: a handful.
+fn to_i32(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
 }
 
 /// See [`to_i64`].
@@ -250,66 +252,90 @@ impl Patience {
     }
 }
 
-/// A batch of a lane: its second run finds what the first one wrote.
+/// A batch of the lanes: its second run finds what the first one wrote.
 struct Batch<'a> {
-    tenant: TenantId,
-    entries: Vec<&'a Entry>,
+    wait: bool,
+    entries: Vec<(TenantId, &'a Entry)>,
 }
 
 impl Repeatable for Batch<'_> {
     type Answer = Vec<Verdict>;
 
     async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Verdict>, sqlx::Error> {
-        append_batch(connection, self.tenant, &self.entries).await
+        append_batch(connection, self.wait, &self.entries).await
     }
 }
 
-/// Sends a lane's batch and answers each command. A batch whose answer was lost is sent again as it is: what had been
-/// written then shows as a duplicate of the same writer, which is as good as `ok`. Returns the outage where patience
-/// ended.
-pub(crate) async fn send(pool: &PgPool, patience: Patience, tenant: TenantId, jobs: Vec<Append>) -> Result<(), Outage> {
+/// Sends a batch of the lanes and answers each command. A batch whose answer was lost is sent again as it is: what had
+/// been written then shows as a duplicate of the same writer, which is as good as `ok`. Returns the outage where patience
+/// ended, and otherwise what has to go alone: commands of tenants whose head somebody else held, and all of a batch that
+/// the database refused, so that only the one at fault is.
+pub(crate) async fn send(pool: &PgPool, patience: Patience, parts: Vec<Part<Append>>, trip: Trip) -> Sent<Append> {
     let batch = Batch {
-        tenant,
-        entries: jobs.iter().map(|job| &job.entry).collect(),
+        wait: trip == Trip::Alone,
+        entries: parts
+            .iter()
+            .flat_map(|(tenant, jobs)| jobs.iter().map(|job| (*tenant, &job.entry)))
+            .collect(),
     };
     let error = match patience.run(pool, &batch).await {
-        Ok(verdicts) => {
-            for (job, verdict) in jobs.into_iter().zip(verdicts) {
-                let verdict = match verdict {
-                    Verdict::Duplicate(written, writer) if writer == job.entry.writer => Verdict::Ok(written),
-                    other => other,
-                };
-                let _ = job.answer.send(Ok(verdict));
-            }
-            return Ok(());
-        }
+        Ok(verdicts) => return Ok(answer(parts, verdicts)),
         Err(error) => error,
     };
     if is_outage(&error) {
         let outage = Outage(error.to_string());
-        jobs.into_iter().for_each(|job| job.fail(&outage));
+        let jobs = parts.into_iter().flat_map(|(_, jobs)| jobs);
+        jobs.for_each(|job| job.fail(&outage));
         return Err(outage);
     }
-    if is_unknown_tenant(&error) {
-        for job in jobs {
+    if trip == Trip::Together {
+        return Ok(parts);
+    }
+    let unknown = is_unknown_tenant(&error);
+    let mut jobs: Vec<(TenantId, Append)> = parts
+        .into_iter()
+        .flat_map(|(tenant, jobs)| jobs.into_iter().map(move |job| (tenant, job)))
+        .collect();
+    if unknown {
+        for (tenant, job) in jobs {
             let _ = job.answer.send(Err(StoreError::UnknownTenant(tenant)));
         }
-        return Ok(());
-    }
-    let jobs = match <[Append; 1]>::try_from(jobs) {
-        Ok([job]) => {
-            let _ = job.answer.send(Err(StoreError::Database(error)));
-            return Ok(());
+    } else if jobs.len() == 1
+        && let Some((_, job)) = jobs.pop()
+    {
+        let _ = job.answer.send(Err(StoreError::Database(error)));
+    } else {
+        tracing::error!(%error, "a batch was refused");
+        for (tenant, job) in jobs {
+            // An outage meanwhile fails this command only; the next one finds out for itself.
+            let _ = Box::pin(send(pool, patience, vec![(tenant, vec![job])], Trip::Alone)).await;
         }
-        Err(jobs) => jobs,
-    };
-    // The database refused the whole batch: its commands go one by one, so that only the one at fault is refused.
-    tracing::error!(%error, %tenant, "a batch was refused");
-    for job in jobs {
-        // An outage meanwhile fails this command only; the next one finds out for itself.
-        let _ = Box::pin(send(pool, patience, tenant, vec![job])).await;
     }
-    Ok(())
+    Ok(Vec::new())
+}
+
+/// Gives each command its verdict; returns those that have none yet.
+fn answer(parts: Vec<Part<Append>>, verdicts: Vec<Verdict>) -> Vec<Part<Append>> {
+    let mut verdicts = verdicts.into_iter();
+    let mut left = Vec::new();
+    for (tenant, jobs) in parts {
+        let mut locked = Vec::new();
+        for (job, verdict) in jobs.into_iter().zip(&mut verdicts) {
+            let verdict = match verdict {
+                Verdict::Locked => {
+                    locked.push(job);
+                    continue;
+                }
+                Verdict::Duplicate(written, writer) if writer == job.entry.writer => Verdict::Ok(written),
+                other => other,
+            };
+            let _ = job.answer.send(Ok(verdict));
+        }
+        if !locked.is_empty() {
+            left.push((tenant, locked));
+        }
+    }
+    left
 }
 
 /// Whether `append_batch` found no head.

@@ -87,7 +87,9 @@ impl<E> Done<E> {
 pub struct Options {
     /// Commands of a tenant that may wait in this process (1,024).
     pub queue: usize,
-    /// Commands of a batch (256).
+    /// Batches of commands under way at once, those that wait for one tenant's head aside (2).
+    pub senders: usize,
+    /// Commands of a batch, of as many tenants as have any (256).
     pub batch: usize,
     /// Bytes of a batch (1 MiB).
     pub batch_bytes: usize,
@@ -107,6 +109,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue: 1_024,
+            senders: 2,
             batch: 256,
             batch_bytes: 1 << 20,
             answer_within: Duration::from_secs(2),

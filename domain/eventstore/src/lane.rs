@@ -1,18 +1,19 @@
 //! Lanes: per process and tenant, a bounded queue whose jobs travel together.
 //!
-//! A lane takes what is there, sends it as one batch, and takes again: batches form by themselves while the previous
-//! one is under way, so that there is no timer and an idle tenant pays nothing. A lane lives as long as it has work.
-//! It is an optimisation, not a leader: two processes with a lane each for one tenant stay correct through the lock on
-//! the tenant's head (`docs/eventstore.md`, rule 4).
+//! A few senders take what is there, of many tenants at once, send it as one batch, and take again: batches form by
+//! themselves while the previous ones are under way, so that there is no timer and an idle tenant pays nothing. A tenant
+//! is in one batch at a time, and tenants take turns. Lanes are an optimisation, not a leader: two processes with a lane
+//! each for one tenant stay correct through the lock on the tenant's head (`docs/eventstore.md`, rule 4).
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
+    collections::{HashMap, HashSet, VecDeque},
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use formats::TenantId;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 /// The database was away; whatever the job wanted may or may not have happened.
@@ -29,11 +30,15 @@ pub(crate) trait Job: Send + 'static {
     fn fail(self, outage: &Outage);
 }
 
-/// What a lane may take.
+/// What lanes may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Jobs that wait; further ones are refused.
+    /// Jobs of a tenant that wait; further ones are refused.
     pub(crate) queue: usize,
+    /// Batches under way at once, those that wait for one tenant aside.
+    pub(crate) senders: usize,
+    /// Tenants of a batch.
+    pub(crate) tenants: usize,
     /// Jobs of a batch.
     pub(crate) jobs: usize,
     /// Bytes of a batch. A single job that is larger travels alone.
@@ -43,122 +48,219 @@ pub(crate) struct Limits {
 /// The queue is full. The job comes back.
 pub(crate) struct Full;
 
-pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), Outage>> + Send>>;
-type Runner<J> = Box<dyn Fn(TenantId, Vec<J>) -> Running + Send + Sync>;
-type Shard<J> = HashMap<TenantId, VecDeque<J>>;
+/// A tenant's part of a batch, in order of arrival.
+pub(crate) type Part<J> = (TenantId, Vec<J>);
 
-const SHARDS: usize = 16;
+/// How a batch is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trip {
+    /// With others' jobs: nothing that one tenant has to wait for may be waited for.
+    Together,
+    /// One tenant's.
+    Alone,
+}
+
+/// What is left of a batch that was sent: tenants whose jobs have to go alone. Those of others were answered.
+pub(crate) type Sent<J> = Result<Vec<Part<J>>, Outage>;
+pub(crate) type Running<J> = Pin<Box<dyn Future<Output = Sent<J>> + Send>>;
+type Runner<J> = Box<dyn Fn(Vec<Part<J>>, Trip) -> Running<J> + Send + Sync>;
 
 /// The lanes of a process. `run` sends a batch and answers its jobs; on an outage it fails its own jobs, and those that
 /// wait behind them are failed too rather than kept waiting.
 pub(crate) struct Lanes<J> {
     limits: Limits,
-    // An entry means that a task works on the tenant.
-    shards: [Mutex<Shard<J>>; SHARDS],
+    state: Mutex<State<J>>,
     run: Runner<J>,
 }
 
+struct State<J> {
+    // An entry means that the tenant has its turn or waits for it.
+    lanes: HashMap<TenantId, VecDeque<J>>,
+    // Tenants that wait for their turn, each once.
+    ready: VecDeque<TenantId>,
+    senders: usize,
+}
+
 impl<J: Job> Lanes<J> {
-    pub(crate) fn new(limits: Limits, run: impl Fn(TenantId, Vec<J>) -> Running + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        limits: Limits,
+        run: impl Fn(Vec<Part<J>>, Trip) -> Running<J> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             limits,
-            shards: std::array::from_fn(|_| Mutex::default()),
+            state: Mutex::new(State {
+                lanes: HashMap::new(),
+                ready: VecDeque::new(),
+                senders: 0,
+            }),
             run: Box::new(run),
         })
     }
 
-    /// Queues a job, and starts the tenant's lane if none is at work.
+    /// Queues a job, and starts a sender if one more may be at work.
     pub(crate) fn submit(self: &Arc<Self>, tenant: TenantId, job: J) -> Result<(), Full> {
-        match self.shard(tenant).entry(tenant) {
-            Entry::Occupied(lane) if lane.get().len() >= self.limits.queue => return Err(Full),
-            Entry::Occupied(mut lane) => lane.get_mut().push_back(job),
-            Entry::Vacant(none) => {
-                none.insert(VecDeque::from([job]));
-                tokio::spawn(Arc::clone(self).work(tenant));
+        let mut state = self.state();
+        if let Some(lane) = state.lanes.get_mut(&tenant) {
+            if lane.len() >= self.limits.queue {
+                return Err(Full);
             }
+            lane.push_back(job);
+            return Ok(());
         }
+        state.lanes.insert(tenant, VecDeque::from([job]));
+        state.ready.push_back(tenant);
+        self.start_sender(&mut state);
         Ok(())
     }
 
-    async fn work(self: Arc<Self>, tenant: TenantId) {
-        // If this task ends early (a panic, the runtime going away) its jobs are dropped, which their callers notice.
-        let mut guard = Cleanup {
-            lanes: &self,
-            tenant,
-            armed: true,
+    fn start_sender(self: &Arc<Self>, state: &mut State<J>) {
+        // There is no runtime where this one goes away with jobs that wait.
+        if state.senders < self.limits.senders
+            && !state.ready.is_empty()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            state.senders += 1;
+            runtime.spawn(Arc::clone(self).work());
+        }
+    }
+
+    async fn work(self: Arc<Self>) {
+        let _place = Place(&self);
+        while let Some(batch) = self.take() {
+            self.carry(batch, Trip::Together).await;
+        }
+    }
+
+    /// Sends a batch and ends its tenants' turns; those that have to go alone keep theirs until they have.
+    async fn carry(self: &Arc<Self>, batch: Vec<Part<J>>, trip: Trip) {
+        let mut turns = Turns {
+            lanes: self,
+            tenants: batch.iter().map(|(tenant, _)| *tenant).collect(),
         };
-        while let Some(batch) = self.take(tenant) {
-            if let Err(outage) = (self.run)(tenant, batch).await {
-                let waiting = self
-                    .shard(tenant)
-                    .get_mut(&tenant)
-                    .map(std::mem::take)
-                    .unwrap_or_default();
-                for job in waiting {
-                    job.fail(&outage);
+        match (self.run)(batch, trip).await {
+            Ok(alone) => {
+                for part in alone {
+                    turns.tenants.retain(|tenant| *tenant != part.0);
+                    tokio::spawn(Arc::clone(self).carry_alone(part));
                 }
             }
+            Err(outage) => {
+                let waiting: Vec<_> = {
+                    let mut state = self.state();
+                    let lanes = turns.tenants.iter();
+                    lanes
+                        .filter_map(|tenant| state.lanes.get_mut(tenant).map(std::mem::take))
+                        .collect()
+                };
+                waiting.into_iter().flatten().for_each(|job| job.fail(&outage));
+            }
         }
-        guard.armed = false;
+        turns.end();
     }
 
-    /// The next batch, in order of arrival; what must not travel together waits for the next one. None, and the lane is
-    /// gone, where nothing waits.
-    fn take(&self, tenant: TenantId) -> Option<Vec<J>> {
-        let mut shard = self.shard(tenant);
-        let lane = shard.get_mut(&tenant)?;
-        if lane.is_empty() {
-            shard.remove(&tenant);
-            return None;
-        }
-        let (mut batch, mut rest) = (Vec::with_capacity(lane.len().min(self.limits.jobs)), VecDeque::new());
-        let (mut streams, mut commands) = (HashSet::new(), HashSet::new());
-        let mut bytes = 0;
-        while let Some(job) = lane.pop_front() {
-            let weight = job.weight();
-            if batch.len() >= self.limits.jobs || (bytes + weight > self.limits.bytes && !batch.is_empty()) {
-                lane.push_front(job);
+    // Boxed, since it is a part of what it calls.
+    fn carry_alone(self: Arc<Self>, part: Part<J>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            self.carry(vec![part], Trip::Alone).await;
+            self.start_sender(&mut self.state());
+        })
+    }
+
+    /// The next batch: of the tenants whose turn it is, their jobs in order of arrival; what must not travel together
+    /// waits for the next one. None where nothing waits.
+    fn take(&self) -> Option<Vec<Part<J>>> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut batch: Vec<Part<J>> = Vec::new();
+        let (mut jobs, mut bytes) = (0, 0);
+        while batch.len() < self.limits.tenants && jobs < self.limits.jobs && bytes < self.limits.bytes {
+            let Some(tenant) = state.ready.pop_front() else { break };
+            let Some(lane) = state.lanes.get_mut(&tenant) else {
+                continue;
+            };
+            let (mut part, mut rest) = (Vec::new(), VecDeque::new());
+            let (mut streams, mut commands) = (HashSet::new(), HashSet::new());
+            while let Some(job) = lane.pop_front() {
+                let weight = job.weight();
+                if jobs >= self.limits.jobs || (bytes + weight > self.limits.bytes && jobs > 0) {
+                    lane.push_front(job);
+                    break;
+                }
+                let fits = job.exclusive().is_none_or(|(stream, command)| {
+                    // Both are noted even if one is taken, so that jobs of one stream keep their order.
+                    let stream = streams.insert(stream);
+                    commands.insert(command) && stream
+                });
+                if fits {
+                    bytes += weight;
+                    jobs += 1;
+                    part.push(job);
+                } else {
+                    rest.push_back(job);
+                }
+            }
+            rest.append(lane);
+            *lane = rest;
+            if part.is_empty() {
+                // The batch is full: its turn is the next.
+                state.ready.push_front(tenant);
                 break;
             }
-            let fits = job.exclusive().is_none_or(|(stream, command)| {
-                // Both are noted even if one is taken, so that jobs of one stream keep their order.
-                let stream = streams.insert(stream);
-                commands.insert(command) && stream
-            });
-            if fits {
-                bytes += weight;
-                batch.push(job);
-            } else {
-                rest.push_back(job);
-            }
+            batch.push((tenant, part));
         }
-        rest.append(lane);
-        *lane = rest;
-        Some(batch)
+        (!batch.is_empty()).then_some(batch)
     }
 
-    fn shard(&self, tenant: TenantId) -> MutexGuard<'_, Shard<J>> {
-        // The last byte of a UUIDv7 is random.
-        let index = usize::from(tenant.uuid().as_bytes()[15]) % SHARDS;
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     fn working(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap().len()).sum()
+        let state = self.state();
+        state.lanes.len() + state.senders
     }
 }
 
-struct Cleanup<'a, J: Job> {
-    lanes: &'a Lanes<J>,
-    tenant: TenantId,
-    armed: bool,
+/// A sender's place, given up when it ends.
+struct Place<'a, J: Job>(&'a Arc<Lanes<J>>);
+
+impl<J: Job> Drop for Place<'_, J> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.senders -= 1;
+        // Somebody may have come after the last look.
+        self.0.start_sender(&mut state);
+    }
 }
 
-impl<J: Job> Drop for Cleanup<'_, J> {
+/// Turns of tenants. Where they do not end as they should (a panic, the runtime going away), the jobs that wait are
+/// dropped, which their callers notice.
+struct Turns<'a, J: Job> {
+    lanes: &'a Arc<Lanes<J>>,
+    tenants: Vec<TenantId>,
+}
+
+impl<J: Job> Turns<'_, J> {
+    fn end(mut self) {
+        let mut state = self.lanes.state();
+        for tenant in self.tenants.drain(..) {
+            if state.lanes.get(&tenant).is_some_and(VecDeque::is_empty) {
+                state.lanes.remove(&tenant);
+            } else {
+                state.ready.push_back(tenant);
+            }
+        }
+    }
+}
+
+impl<J: Job> Drop for Turns<'_, J> {
     fn drop(&mut self) {
-        if self.armed {
-            self.lanes.shard(self.tenant).remove(&self.tenant);
+        if !self.tenants.is_empty() {
+            let mut state = self.lanes.state();
+            for tenant in &self.tenants {
+                state.lanes.remove(tenant);
+            }
         }
     }
 }
@@ -193,7 +295,7 @@ mod tests {
 
     type Answer = oneshot::Receiver<Result<usize, String>>;
     /// Number, stream and command of a parcel in a batch.
-    type Sent = (usize, u128, u128);
+    type Seen = (usize, (TenantId, u128), (TenantId, u128));
 
     fn parcel(n: usize, stream: u128, command: u128, weight: usize) -> (Parcel, Answer) {
         let (answer, answered) = oneshot::channel();
@@ -210,34 +312,49 @@ mod tests {
     }
 
     /// Lanes whose batches wait for a permit each and are reported as they start.
-    fn gated(limits: Limits) -> (Arc<Lanes<Parcel>>, Arc<Semaphore>, mpsc::UnboundedReceiver<Vec<Sent>>) {
+    fn gated(limits: Limits) -> (Arc<Lanes<Parcel>>, Arc<Semaphore>, mpsc::UnboundedReceiver<Vec<Seen>>) {
         let gate = Arc::new(Semaphore::new(0));
         let (report, batches) = mpsc::unbounded_channel();
         let lanes = Lanes::new(limits, {
-            let gate = Arc::clone(&gate);
-            move |_, batch: Vec<Parcel>| {
-                let (gate, report) = (Arc::clone(&gate), report.clone());
+            let (gate, under_way) = (Arc::clone(&gate), Arc::new(Mutex::new(HashSet::new())));
+            move |batch: Vec<Part<Parcel>>, _| {
+                let (gate, report, under_way) = (Arc::clone(&gate), report.clone(), Arc::clone(&under_way));
                 Box::pin(async move {
+                    let tenants: Vec<TenantId> = batch.iter().map(|(tenant, _)| *tenant).collect();
+                    let first = |tenant: &TenantId| under_way.lock().unwrap().insert(*tenant);
+                    assert!(tenants.iter().all(first), "a tenant is in one batch at a time");
+                    let parcels = || {
+                        batch
+                            .iter()
+                            .flat_map(|(tenant, parcels)| parcels.iter().map(|p| (*tenant, p)))
+                    };
                     report
-                        .send(batch.iter().map(|p| (p.n, p.stream, p.command)).collect())
+                        .send(parcels().map(|(t, p)| (p.n, (t, p.stream), (t, p.command))).collect())
                         .unwrap();
                     gate.acquire().await.unwrap().forget();
-                    for parcel in batch {
+                    under_way.lock().unwrap().retain(|tenant| !tenants.contains(tenant));
+                    for parcel in batch.into_iter().flat_map(|(_, parcels)| parcels) {
                         let _ = parcel.answer.send(Ok(parcel.n));
                     }
-                    Ok(())
+                    Ok(Vec::new())
                 })
             }
         });
         (lanes, gate, batches)
     }
 
-    const TENANT: TenantId = TenantId::from_uuid(Uuid::from_u128(7));
+    const TENANT: TenantId = tenant(7);
+
+    const fn tenant(n: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(n))
+    }
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_an_idle_lane_is_dropped() {
         let (lanes, gate, mut batches) = gated(Limits {
             queue: 2,
+            senders: 1,
+            tenants: 4,
             jobs: 8,
             bytes: 1 << 20,
         });
@@ -271,17 +388,20 @@ mod tests {
         let lanes = Lanes::new(
             Limits {
                 queue: 10,
+                senders: 1,
+                tenants: 4,
                 jobs: 1,
                 bytes: 1 << 20,
             },
             {
                 let gate = Arc::clone(&gate);
-                move |_, batch: Vec<Parcel>| {
+                move |batch: Vec<Part<Parcel>>, _| {
                     let gate = Arc::clone(&gate);
                     Box::pin(async move {
                         gate.acquire().await.unwrap().forget();
                         let outage = Outage("away".into());
-                        batch.into_iter().for_each(|parcel| parcel.fail(&outage));
+                        let parcels = batch.into_iter().flat_map(|(_, parcels)| parcels);
+                        parcels.for_each(|parcel| parcel.fail(&outage));
                         Err(outage)
                     })
                 }
@@ -305,10 +425,12 @@ mod tests {
         let lanes = Lanes::new(
             Limits {
                 queue: 10,
+                senders: 1,
+                tenants: 4,
                 jobs: 1,
                 bytes: 1 << 20,
             },
-            |_, _: Vec<Parcel>| Box::pin(async { panic!("a defect") }),
+            |_: Vec<Part<Parcel>>, _| Box::pin(async { panic!("a defect") }),
         );
         let (first, first_answer) = parcel(0, 0, 0, 1);
         let (second, second_answer) = parcel(1, 1, 1, 1);
@@ -323,20 +445,23 @@ mod tests {
 
         #[test]
         fn every_job_travels_once_in_lawful_batches_and_each_stream_in_order(
-            jobs in prop::collection::vec((0u128..6, 0u128..20, 0usize..40), 1..80)
+            jobs in prop::collection::vec((0u128..3, 0u128..4, 0u128..20, 0usize..40), 1..80)
         ) {
-            let limits = Limits { queue: 100, jobs: 7, bytes: 64 };
+            let limits = Limits { queue: 100, senders: 2, tenants: 2, jobs: 7, bytes: 64 };
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let batches = runtime.block_on(async {
                 let (lanes, gate, mut started) = gated(limits);
-                let answers: Vec<_> = jobs.iter().enumerate().map(|(n, &(stream, command, weight))| {
+                let answers: Vec<_> = jobs.iter().enumerate().map(|(n, &(of, stream, command, weight))| {
                     let (parcel, answer) = parcel(n, stream, command, weight);
-                    assert!(lanes.submit(TENANT, parcel).is_ok());
+                    assert!(lanes.submit(tenant(of), parcel).is_ok());
                     answer
                 }).collect();
                 gate.add_permits(1_000);
                 for (n, answer) in answers.into_iter().enumerate() {
                     assert_eq!(answer.await.unwrap(), Ok(n));
+                }
+                while lanes.working() > 0 {
+                    tokio::task::yield_now().await;
                 }
                 let mut batches = Vec::new();
                 while let Ok(batch) = started.try_recv() {
@@ -346,17 +471,70 @@ mod tests {
             });
             let all: Vec<_> = batches.iter().flatten().copied().collect();
             prop_assert_eq!(all.len(), jobs.len());
-            for stream in 0..6 {
+            for stream in all.iter().map(|job| job.1).collect::<HashSet<_>>() {
                 let of_stream: Vec<_> = all.iter().filter(|job| job.1 == stream).map(|job| job.0).collect();
                 prop_assert!(of_stream.is_sorted(), "{of_stream:?}");
             }
             for batch in &batches {
+                let tenants: HashSet<_> = batch.iter().map(|job| job.1.0).collect();
                 let streams: HashSet<_> = batch.iter().map(|job| job.1).collect();
                 let commands: HashSet<_> = batch.iter().map(|job| job.2).collect();
-                let bytes: usize = batch.iter().map(|job| jobs[job.0].2).sum();
+                let bytes: usize = batch.iter().map(|job| jobs[job.0].3).sum();
                 prop_assert!(batch.len() <= limits.jobs && (bytes <= limits.bytes || batch.len() == 1));
+                prop_assert!(tenants.len() <= limits.tenants);
                 prop_assert_eq!((streams.len(), commands.len()), (batch.len(), batch.len()));
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_to_go_alone_keeps_its_turn_and_delays_nobody() {
+        let (report, mut trips) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let limits = Limits {
+            queue: 10,
+            senders: 1,
+            tenants: 4,
+            jobs: 8,
+            bytes: 1 << 20,
+        };
+        let lanes = Lanes::new(limits, {
+            let gate = Arc::clone(&gate);
+            move |batch: Vec<Part<Parcel>>, trip| {
+                let (gate, report) = (Arc::clone(&gate), report.clone());
+                Box::pin(async move {
+                    report
+                        .send((batch.iter().map(|(tenant, _)| *tenant).collect::<Vec<_>>(), trip))
+                        .unwrap();
+                    if trip == Trip::Together && batch[0].0 == TENANT {
+                        return Ok(batch);
+                    }
+                    if trip == Trip::Alone {
+                        gate.acquire().await.unwrap().forget();
+                    }
+                    for parcel in batch.into_iter().flat_map(|(_, parcels)| parcels) {
+                        let _ = parcel.answer.send(Ok(parcel.n));
+                    }
+                    Ok(Vec::new())
+                })
+            }
+        });
+        let submit = |of: TenantId, n: usize| {
+            let (parcel, answer) = parcel(n, n as u128, n as u128, 1);
+            assert!(lanes.submit(of, parcel).is_ok());
+            answer
+        };
+        let first = submit(TENANT, 0);
+        assert_eq!(trips.recv().await.unwrap(), (vec![TENANT], Trip::Together));
+        assert_eq!(trips.recv().await.unwrap(), (vec![TENANT], Trip::Alone));
+        let second = submit(TENANT, 1);
+        assert_eq!(submit(tenant(8), 2).await.unwrap(), Ok(2), "another's goes at once");
+        assert_eq!(trips.recv().await.unwrap(), (vec![tenant(8)], Trip::Together));
+        assert!(trips.try_recv().is_err(), "the second waits for its turn");
+        gate.add_permits(2);
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(0), Ok(1)));
+        while lanes.working() > 0 {
+            tokio::task::yield_now().await;
         }
     }
 }

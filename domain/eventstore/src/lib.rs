@@ -1,7 +1,7 @@
 //! The event store: one gapless log per tenant in PostgreSQL, which is the truth of the product.
 //!
-//! An append is one round trip to the function `append_batch` (`migrations/0009_speed_up_single_commands.sql`): it locks the tenant's
-//! head, gives each command of the batch its own verdict and assigns positions, so that whoever sees position *p* sees
+//! An append is one round trip to the function `append_batch` (`migrations/0015_append_for_many_tenants.sql`): it locks the tenants'
+//! heads, gives each command of the batch its own verdict and assigns positions, so that whoever sees position *p* sees
 //! every position before it. Readers ask for `position > cursor` and need nothing else. The rules and their reasons are
 //! in `docs/eventstore.md`.
 //!

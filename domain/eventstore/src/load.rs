@@ -15,7 +15,7 @@ use crate::{
     StoreError,
     append::{Patience, Repeatable, Written, to_i64, to_u64},
     error::is_outage,
-    lane::{Job, Outage},
+    lane::{Job, Outage, Part, Sent},
 };
 
 /// What a caller wants to know of a stream, and of a command.
@@ -80,8 +80,8 @@ impl Job for Load {
     }
 }
 
-/// Reads a lane's batch and answers each caller.
-pub(crate) async fn fetch(pool: &PgPool, patience: Patience, tenant: TenantId, jobs: Vec<Load>) -> Result<(), Outage> {
+/// Reads a tenant's part of a batch and answers each caller. What could not be read is answered too: nothing is left.
+pub(crate) async fn fetch(pool: &PgPool, patience: Patience, (tenant, jobs): Part<Load>) -> Sent<Load> {
     let batch = Batch {
         tenant,
         wanted: jobs.iter().map(|job| &job.wanted).collect(),
@@ -91,20 +91,19 @@ pub(crate) async fn fetch(pool: &PgPool, patience: Patience, tenant: TenantId, j
             for (n, job) in (1..).zip(jobs) {
                 let _ = job.answer.send(Ok(found.remove(&n).unwrap_or_default()));
             }
-            Ok(())
+        }
+        Err(error) if is_outage(&error) => {
+            let outage = Outage(error.to_string());
+            jobs.into_iter().for_each(|job| job.fail(&outage));
+            return Err(outage);
         }
         Err(error) => {
-            let outage = Outage(error.to_string());
-            if is_outage(&error) {
-                jobs.into_iter().for_each(|job| job.fail(&outage));
-                return Err(outage);
-            }
             for job in jobs {
                 let _ = job.answer.send(Err(StoreError::unreadable("streams", &error)));
             }
-            Ok(())
         }
     }
+    Ok(Vec::new())
 }
 
 /// A batch of a lane.

@@ -61,25 +61,39 @@ impl Store {
         };
         let limits = Limits {
             queue: options.queue,
+            senders: options.senders,
+            tenants: options.batch,
             jobs: options.batch,
             bytes: options.batch_bytes,
         };
         let appends = Lanes::new(limits, {
             let (pool, doorbell) = (pool.clone(), Arc::clone(&doorbell));
-            move |tenant, jobs| {
+            move |parts, trip| {
                 let (pool, doorbell) = (pool.clone(), Arc::clone(&doorbell));
                 Box::pin(async move {
-                    let sent = append::send(&pool, patience, tenant, jobs).await;
-                    doorbell.ring(tenant);
+                    let tenants: Vec<TenantId> = parts.iter().map(|(tenant, _)| *tenant).collect();
+                    let sent = append::send(&pool, patience, parts, trip).await;
+                    tenants.into_iter().for_each(|tenant| doorbell.ring(tenant));
                     sent
                 })
             }
         });
+        // A read is of one tenant, and none waits for another's: as many at once as there are connections.
+        let limits = Limits {
+            senders: usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX),
+            tenants: 1,
+            ..limits
+        };
         let loads = Lanes::new(limits, {
             let pool = pool.clone();
-            move |tenant, jobs| {
+            move |parts, _| {
                 let pool = pool.clone();
-                Box::pin(async move { load::fetch(&pool, patience, tenant, jobs).await })
+                Box::pin(async move {
+                    for part in parts {
+                        load::fetch(&pool, patience, part).await?;
+                    }
+                    Ok(Vec::new())
+                })
             }
         });
         let states = Cache::new(options.states);
@@ -149,6 +163,7 @@ impl Store {
                 Verdict::Duplicate(written, _) => return self.read_again::<A>(tenant, written).await,
                 Verdict::Conflict if conflicts < self.0.options.retries => conflicts += 1,
                 Verdict::Conflict => return Err(ExecuteError::Conflict),
+                Verdict::Locked => return Err(StoreError::Busy.into()),
                 Verdict::KeyReused => return Err(ExecuteError::KeyReused),
                 Verdict::ClaimTaken { space, holder } => return Err(ExecuteError::ClaimTaken { space, holder }),
             }
@@ -171,6 +186,7 @@ impl Store {
             Verdict::Ok(written) => Ok(done(written, events, false)),
             Verdict::Duplicate(written, _) => self.read_again::<A>(tenant, written).await,
             Verdict::Conflict => Err(ExecuteError::Conflict),
+            Verdict::Locked => Err(StoreError::Busy.into()),
             Verdict::KeyReused => Err(ExecuteError::KeyReused),
             Verdict::ClaimTaken { space, holder } => Err(ExecuteError::ClaimTaken { space, holder }),
         }

@@ -95,7 +95,7 @@ impl Store {
             people.insert(person, key);
         }
         let entry = self.entry_with::<A>(&keys, &people, tenant.id.uuid(), 0, envelope, &events)?;
-        let verdicts = append_batch(&mut tx, tenant.id, &[&entry]).await?;
+        let verdicts = append_batch(&mut tx, true, &[(tenant.id, &entry)]).await?;
         match verdicts.into_iter().next() {
             Some(Verdict::Ok(written)) if written.first == 1 => {
                 tx.commit().await?;

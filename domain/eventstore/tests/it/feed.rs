@@ -107,10 +107,10 @@ async fn a_slow_append_is_not_passed_by() {
 /// The function itself, in a transaction that stays open; any readable body will do.
 async fn append_raw(tx: &mut TenantTx, tenant: TenantId, stream: uuid::Uuid, expected: i64) {
     let verdict: String = sqlx::query_scalar(
-        "select verdict from append_batch($1, array[gen_random_uuid()], array['x'::bytea], array[gen_random_uuid()],
-           array['member'], array[$2], array[$3], array[1], array['Counted'], array[1], array[now()], array[now()],
+        "select verdict from append_batch(true, array[$1], array[gen_random_uuid()], array['x'::bytea],
+           array[gen_random_uuid()], array['member'], array[$2], array[$3], array[1], array[0], array['Counted'], array[1], array[now()], array[now()],
            array[(select body from events where tenant_id = $1 and position = 1)], array['{}'],
-           array[(select leaf from events where tenant_id = $1 and position = 1)], '{}', '{}', '{}', '{}')",
+           array[(select leaf from events where tenant_id = $1 and position = 1)], '{}', '{}', '{}')",
     )
     .bind(tenant.uuid())
     .bind(stream)

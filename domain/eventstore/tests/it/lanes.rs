@@ -198,3 +198,31 @@ async fn one_connection_is_enough_for_everything() {
     store.vault().erase_person(tenant, person).await.unwrap();
     assert_eq!(store.read(tenant, 0, 100).await.unwrap().len(), 41);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_go_on_while_one_waits_for_its_head() {
+    let world = World::with(Options {
+        senders: 1,
+        ..Options::default()
+    })
+    .await;
+    let neighbour = make_tenant(&world.store, "neighbour").await;
+    let (id, other) = (world.member().await, world.id());
+    join(&world.store, neighbour, other, "other@example.test")
+        .await
+        .unwrap();
+    let held = hold_head(&world).await;
+    let waiting = {
+        let (store, tenant) = (world.store.clone(), world.tenant);
+        tokio::spawn(async move { run(&store, tenant, id, Command::Count { by: 1 }).await })
+    };
+    appends_wait(&world).await;
+    for by in 0..5 {
+        run(&world.store, neighbour, other, Command::Count { by })
+            .await
+            .unwrap();
+    }
+    assert!(!waiting.is_finished(), "its head is still held");
+    held.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
