@@ -118,7 +118,8 @@ impl Vault {
             self.0.tenants.remove(&tenant);
             return Ok(DataRotation::Waiting(now + SETTLE));
         };
-        let (new, old) = if other.created_at > active.created_at {
+        // An old one has an end; which of two is newer is not told by their moments, which may be the same.
+        let (new, old) = if other.not_after.is_none() {
             let known_everywhere = other.created_at + SETTLE;
             if now < known_everywhere {
                 return Ok(DataRotation::Waiting(known_everywhere));

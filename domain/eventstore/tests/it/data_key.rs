@@ -77,6 +77,15 @@ impl Rotation {
         .await
         .unwrap()
     }
+
+    /// The key ids with their status, `active` first.
+    async fn data_keys_by_status(&self) -> Vec<(String, String)> {
+        sqlx::query_as("select kid, status from tenant_key where tenant_id = $1 and purpose = 'data' order by status")
+            .bind(self.world.tenant.uuid())
+            .fetch_all(&self.world.admin)
+            .await
+            .unwrap()
+    }
 }
 
 #[tokio::test]
@@ -140,6 +149,41 @@ async fn everything_under_the_old_data_key_is_wrapped_anew_and_the_old_key_is_de
     );
     let same = rotation.vault().tenant(rotation.world.other).await.unwrap();
     assert_eq!(same.mac().expose(), others.mac().expose());
+}
+
+#[tokio::test]
+async fn two_data_keys_of_one_moment_or_of_clocks_that_disagree_are_taken_in_their_order() {
+    for (new, what) in [("created_at", "one moment"), ("created_at - interval '1 hour'", "a clock that is behind")] {
+        let rotation = Rotation::new().await;
+        let tenant = rotation.world.tenant;
+        let early = rotation.keep(&rotation.vault().tenant(tenant).await.unwrap()).await;
+        rotation.step().await;
+        let sql = format!(
+            "update tenant_key set created_at =
+               (select {new} from tenant_key where tenant_id = $1 and purpose = 'data' and status = 'active')
+             where tenant_id = $1 and purpose = 'data' and status = 'retiring'"
+        );
+        let changed = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(tenant.uuid())
+            .execute(&rotation.world.admin)
+            .await;
+        assert_eq!(changed.unwrap().rows_affected(), 1);
+        let announced = rotation.data_keys_by_status().await;
+        for _ in 0..2 {
+            rotation.clock.advance(SETTLE);
+            rotation.step().await;
+        }
+        let mut ended = rotation.data_keys_by_status().await;
+        ended.reverse();
+        assert_eq!(
+            (ended[0].1.as_str(), ended[1].1.as_str()),
+            ("revoked", "active"),
+            "{what}"
+        );
+        assert_eq!(ended[1].0, announced[1].0, "{what}: the new key is the one that stays");
+        let after = rotation.vault().tenant(tenant).await.unwrap();
+        assert!(rotation.opens(&after, early).await, "{what}");
+    }
 }
 
 #[tokio::test]
