@@ -153,7 +153,10 @@ async fn everything_under_the_old_data_key_is_wrapped_anew_and_the_old_key_is_de
 
 #[tokio::test]
 async fn two_data_keys_of_one_moment_or_of_clocks_that_disagree_are_taken_in_their_order() {
-    for (new, what) in [("created_at", "one moment"), ("created_at - interval '1 hour'", "a clock that is behind")] {
+    for (new, what) in [
+        ("created_at", "one moment"),
+        ("created_at - interval '1 hour'", "a clock that is behind"),
+    ] {
         let rotation = Rotation::new().await;
         let tenant = rotation.world.tenant;
         let early = rotation.keep(&rotation.vault().tenant(tenant).await.unwrap()).await;

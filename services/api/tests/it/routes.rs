@@ -7,13 +7,13 @@ use axum::{
     http::{Method, Request, header},
 };
 use commands::{Caller, Origin, Principal};
-use model::{Role, Scope};
+use model::{Role, Scope, request::Narrowing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     scim::Idp,
-    world::{Browser, World, request},
+    world::{Agent, Browser, World, request},
 };
 
 const DESCRIPTION: &str = include_str!("../../../../api-schema/openapi.json");
@@ -198,6 +198,9 @@ async fn a_neighbours_ids_look_like_ids_that_do_not_exist_on_every_route_that_ta
         token: scim.clone(),
     };
     neighbour.user("theirs").await;
+    let elsewhere = world.agent_of(world.outsider, "elsewhere").await;
+    // Nor is a request another endpoint's of its own organisation.
+    let beside = world.agent("beside").await;
     let before = world.app.store.head(world.tenant).await.unwrap();
     let mut asked = 0;
     for route in routes() {
@@ -205,29 +208,61 @@ async fn a_neighbours_ids_look_like_ids_that_do_not_exist_on_every_route_that_ta
             continue;
         };
         let tail = tail.split_once('}').unwrap().1;
-        let token = match route.kinds[0].as_str() {
-            "scim" => &scim,
-            "session" => &key,
-            // Operators have no tenant, and agents' ids are in `tests/stories/isolation.rs`.
+        let tokens = match route.kinds[0].as_str() {
+            "scim" => vec![&scim],
+            "session" => vec![&key],
+            "agent" => vec![&elsewhere.token, &beside.token],
+            // Operators have no tenant.
             _ => continue,
         };
         let id = theirs(&route.path);
         let kind = id.split('_').next().unwrap();
         let nowhere = format!("{kind}_{UNKNOWN}");
-        let mut answers = Vec::new();
-        for id in [&id, &nowhere] {
-            let path = format!("{head}{id}{tail}");
-            let reply = world.send(call(&route, &path, &Shown::Bearer(token))).await;
-            answers.push((reply.status, reply.text().replace(id, "ID")));
+        for token in tokens {
+            let mut answers = Vec::new();
+            for id in [&id, &nowhere] {
+                let path = format!("{head}{id}{tail}");
+                let reply = world.send(call(&route, &path, &Shown::Bearer(token))).await;
+                answers.push((reply.status, reply.text().replace(id, "ID")));
+            }
+            assert_eq!(answers[0], answers[1], "{} {}", route.method, route.path);
+            assert!(!answers[0].0.is_success(), "{} {}", route.method, route.path);
+            asked += 1;
         }
-        assert_eq!(answers[0], answers[1], "{} {}", route.method, route.path);
-        assert!(!answers[0].0.is_success(), "{} {}", route.method, route.path);
-        asked += 1;
     }
-    assert!(asked >= 10, "{asked} routes take ids");
+    assert!(asked >= 14, "{asked} routes take ids");
     assert_eq!(
         world.app.store.head(world.tenant).await.unwrap(),
         before,
         "nothing happened here"
     );
+}
+
+/// What agents name in bodies: grants that they hold, requests that they act under.
+#[tokio::test]
+async fn a_neighbours_grant_is_none_in_an_agents_bodies() {
+    let world = World::with(unlimited()).await;
+    world.policy("Ask first", "/opt/*").await;
+    let agent = world.agent("lab").await;
+    let filed = agent.submit("/opt/tool").await.expect(201).json();
+    let request: formats::RequestId = filed["requestId"].as_str().unwrap().parse().unwrap();
+    let digest = agent.action("/opt/tool").1;
+    let owner = world.owner().await;
+    let approved = world.app.approve(&owner, request, &digest, Narrowing::default(), None);
+    approved.await.unwrap();
+    let held = async |agent: &Agent<'_>, id: &str| {
+        let body = json!({ "grants": [id] });
+        let reply = agent.post("/agent/v1/grants", &body).await.expect(200);
+        reply.text().replace(id, "ID")
+    };
+    let nowhere = format!("req_{UNKNOWN}");
+    let live = held(&agent, &request.to_string()).await;
+    for other in [
+        world.agent_of(world.outsider, "elsewhere").await,
+        world.agent("beside").await,
+    ] {
+        let theirs = held(&other, &request.to_string()).await;
+        assert_eq!(theirs, held(&other, &nowhere).await);
+        assert_ne!(theirs, live, "its own agent is told another thing");
+    }
 }

@@ -347,6 +347,7 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A machine that registered.
 pub struct Agent<'a> {
     world: &'a World,
+    tenant: TenantId,
     pub key: formats::SigningKey,
     pub endpoint: formats::EndpointId,
     pub group: formats::DeploymentGroupId,
@@ -373,17 +374,23 @@ impl World {
 
     /// Registers a machine through the door.
     pub async fn agent(&self, name: &str) -> Agent<'_> {
+        self.agent_of(self.tenant, name).await
+    }
+
+    /// The same in another tenant.
+    pub async fn agent_of(&self, tenant: TenantId, name: &str) -> Agent<'_> {
+        let system = Caller::system(tenant, Uuid::nil());
         let group = self
             .app
-            .create_deployment_group(&self.system(), format!("group of {name}"))
+            .create_deployment_group(&system, format!("group of {name}"))
             .await
             .unwrap();
         let issued = self
             .app
-            .issue_registration_token(&self.system(), group.id(), None, Some(1))
+            .issue_registration_token(&system, group.id(), None, Some(1))
             .await
             .unwrap();
-        self.settle(self.tenant).await;
+        self.settle(tenant).await;
         let registration_token = issued.secret.unwrap();
         let key = formats::SigningKey::from_seed(&self.app.ambient().bytes());
         let url = self.app.config.public_url.clone();
@@ -400,6 +407,7 @@ impl World {
         let made: formats::agent_wire::RegisterResponse = serde_json::from_slice(&reply.body).unwrap();
         let mut agent = Agent {
             world: self,
+            tenant,
             key,
             endpoint: made.endpoint_id,
             group: made.deployment_group_id,
@@ -418,7 +426,7 @@ impl Agent<'_> {
         let (ambient, url) = (self.world.app.ambient(), &self.world.app.config.public_url);
         let audience = format!("{url}/agent/v1/token");
         let claims = formats::token::AssertionClaims::new(self.endpoint, audience, ambient.uuid(), ambient.now());
-        claims.sign(self.world.tenant, &self.key).unwrap()
+        claims.sign(self.tenant, &self.key).unwrap()
     }
 
     pub async fn ask_token(&self, assertion: &str) -> Reply {
@@ -457,7 +465,7 @@ impl Agent<'_> {
             "application": { "path": path }, "at": "2026-03-02T10:00:00+01:00",
         });
         let read = serde_json::from_value(action.clone()).unwrap();
-        let digest = formats::DigestInput::of(self.world.tenant, self.endpoint, &read, None)
+        let digest = formats::DigestInput::of(self.tenant, self.endpoint, &read, None)
             .digest()
             .unwrap();
         (action, digest.to_string())

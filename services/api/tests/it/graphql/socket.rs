@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, http::Request},
 };
 
-use super::change;
+use super::{change, data};
 use crate::world::{World, soon};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -137,6 +137,67 @@ async fn a_filed_request_is_told_to_those_who_may_see_it() {
     );
     send(&mut sees_not, json!({ "type": "ping" })).await;
     assert_eq!(next(&mut sees_not).await["type"], "pong");
+}
+
+/// Every subscription of the schema, as every role, and with a neighbour's ids. Nobody gets a socket at all.
+#[tokio::test]
+async fn each_subscription_is_for_those_whom_its_queries_are_for() {
+    let world = World::new().await;
+    let theirs = world.agent_of(world.outsider, "elsewhere").await.group;
+    let owner = world.browser("owner").await;
+    let fields = data(
+        &owner,
+        "{ __type(name: \"Subscription\") { fields { name } } }",
+        json!({}),
+    )
+    .await;
+    let fields: Vec<String> = fields["__type"]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["name"].as_str().unwrap().to_owned())
+        .collect();
+    let address = listen(&world).await;
+    let mut refused = Vec::new();
+    for role in [Role::Member, Role::Auditor, Role::Approver, Role::Admin, Role::Owner] {
+        world.user(&format!("the-{}", role.as_str()), &[role]).await;
+        let browser = world.browser(&format!("the-{}", role.as_str())).await;
+        for field in &fields {
+            let mut socket = open(address, &browser.cookie).await;
+            subscribe(
+                &mut socket,
+                "s",
+                &format!("subscription {{ {field} {{ __typename }} }}"),
+            )
+            .await;
+            // A refusal comes at once, and nothing happens here that could be told.
+            let answer = tokio::time::timeout(std::time::Duration::from_millis(500), next(&mut socket)).await;
+            let code = answer.map(|answer| answer["payload"]["errors"][0]["extensions"]["code"].to_string());
+            if let Ok(code) = code {
+                refused.push(format!("{} {field}: {code}", role.as_str()));
+            }
+        }
+    }
+    refused.sort();
+    assert_eq!(
+        refused,
+        [
+            "approver auditEventAppended: \"FORBIDDEN\"",
+            "approver endpointStatusChanged: \"FORBIDDEN\"",
+            "member auditEventAppended: \"FORBIDDEN\"",
+            "member endpointStatusChanged: \"FORBIDDEN\"",
+        ]
+    );
+    // A neighbour's group is told from none in no way.
+    let mut answers = Vec::new();
+    for id in [theirs.to_string(), "dgr_01h2xcejqtf2nbrexx3vqjhp41".to_owned()] {
+        let mut socket = open(address, &owner.cookie).await;
+        let query = format!("subscription {{ endpointStatusChanged(deploymentGroupId: \"{id}\") {{ id }} }}");
+        subscribe(&mut socket, "s", &query).await;
+        let answer = tokio::time::timeout(std::time::Duration::from_millis(500), next(&mut socket)).await;
+        answers.push(answer.map_or_else(|_| "silence".to_owned(), |answer| answer.to_string().replace(&id, "ID")));
+    }
+    assert_eq!(answers[0], answers[1]);
 }
 
 #[tokio::test]
