@@ -93,14 +93,19 @@ impl App {
         caller.demand(Act::WritePeople)?;
         self.not_above(caller, user).await?;
         let content = json!({ "user": user, "email": email, "name": name });
-        self.run::<User>(
-            caller,
-            "changeUser",
-            user.uuid(),
-            &content,
-            UserCommand::ChangeUser { email, name },
-        )
-        .await
+        let mut tx = self.reading(caller.tenant).await?;
+        let known = projections::directory::user(&mut tx, user).await?;
+        drop(tx);
+        let moves = known.and_then(|known| known.email).as_deref() != Some(email.trim());
+        let command = UserCommand::ChangeUser { email, name };
+        let written = self
+            .run::<User>(caller, "changeUser", user.uuid(), &content, command)
+            .await?;
+        if moves {
+            // They went to the address before.
+            self.end_links(caller.tenant, user).await?;
+        }
+        Ok(written)
     }
 
     /// Gives a user exactly these roles. Their sessions end, so that each begins with what the person may now do.
@@ -148,6 +153,7 @@ impl App {
             self.forget(caller, user, None).await?;
         }
         self.end_sessions(caller.tenant, user).await?;
+        self.end_links(caller.tenant, user).await?;
         Ok(written)
     }
 

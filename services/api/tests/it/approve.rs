@@ -336,3 +336,32 @@ async fn an_edited_link_leads_nowhere() {
         assert!(page.text().contains("This link leads nowhere"));
     }
 }
+
+#[tokio::test]
+async fn the_pages_of_a_suspended_tenant_show_and_decide_nothing() {
+    let world = World::new().await;
+    world.policy("Ask first", "/opt/*").await;
+    let agent = world.agent("lab").await;
+    let scene = scene(&world, &agent).await;
+    assert!(scene.visit("").await.expect(200).text().contains("/opt/tool"));
+    let operator = commands::Caller {
+        principal: commands::Principal::Operator {
+            name: "ops".to_owned(),
+            method: "platform_credential",
+        },
+        ..world.system()
+    };
+    world.app.suspend_tenant(&operator, "unpaid".to_owned()).await.unwrap();
+    let page = scene.visit("").await.expect(403).text();
+    assert!(page.contains("is suspended") && !page.contains("/opt/tool"), "{page}");
+    let code = world.code();
+    let decide = [
+        ("action", "approve"),
+        ("digest", scene.digest.as_str()),
+        ("code", code.as_str()),
+    ];
+    scene.send("", &decide).await.expect(403);
+    world.app.resume_tenant(&operator, "paid".to_owned()).await.unwrap();
+    assert_eq!(scene.status().await, Status::Pending);
+    scene.visit("").await.expect(200);
+}

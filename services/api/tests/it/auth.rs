@@ -230,3 +230,113 @@ async fn a_lost_password_link_needs_the_second_factor_and_waits_for_it() {
         "INVALID_CODE"
     );
 }
+
+/// Wherever their sign-in is when it happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sign_in_with_the_old_password_outlives_its_change() {
+    let world = World::new().await;
+    world.user("ann", &[Role::Member]).await;
+    let browser = world.browser("ann").await;
+    let change = json!({ "oldPassword": PASSWORD, "newPassword": "another pass phrase" });
+    // Eight at a time, of which some always have read the hash and wait for their turn to compare.
+    let stubborn = async || {
+        let mut begun = Vec::new();
+        loop {
+            let reply = world.sign_in("ann", None).await;
+            if reply.status != 200 {
+                return begun;
+            }
+            begun.push(reply.cookie());
+        }
+    };
+    let (changed, begun) = tokio::join!(
+        browser.post("/auth/password", &change),
+        futures_util::future::join_all((0..8).map(|_| stubborn()))
+    );
+    changed.expect(204);
+    let begun = begun.concat();
+    assert!(!begun.is_empty(), "some came before the change");
+    for cookie in &begun {
+        let ask = request(Method::GET, "/auth/session").with(header::COOKIE, cookie);
+        world.send(ask.empty()).await.expect(401);
+    }
+    browser.get("/auth/session").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_changes_by_one_old_password_one_is_made() {
+    let world = World::new().await;
+    world.user("ann", &[Role::Member]).await;
+    let (one, two) = (world.browser("ann").await, world.browser("ann").await);
+    let to = |new: &str| json!({ "oldPassword": PASSWORD, "newPassword": new });
+    let (first, second) = (to("the first pass phrase"), to("the second pass phrase"));
+    let (first, second) = tokio::join!(one.post("/auth/password", &first), two.post("/auth/password", &second));
+    let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+    statuses.sort_unstable();
+    // The loser's session may have ended before it was asked.
+    assert!(statuses[0] == 204 && [401, 422].contains(&statuses[1]), "{statuses:?}");
+}
+
+/// A link for a lost password that somebody else got hold of is worth nothing once the owner has chosen another password,
+/// the address was another one, or the account was closed meanwhile.
+#[tokio::test]
+async fn a_link_for_a_lost_password_ends_with_a_change_of_password_or_address_and_with_the_account() {
+    let world = World::new().await;
+    let system = world.system();
+    let choose = async |token: &str| {
+        let body = json!({ "token": token, "password": "chosen by a thief" });
+        let ask = request(Method::POST, "/auth/password-reset/confirm").json(&body);
+        world.send(ask).await
+    };
+    let ann = world.user("ann", &[Role::Member]).await;
+    let link = async || world.app.invite(&system, ann, true).await.unwrap().1;
+
+    let browser = world.browser("ann").await;
+    let held = link().await;
+    let change = json!({ "oldPassword": PASSWORD, "newPassword": "another pass phrase" });
+    browser.post("/auth/password", &change).await.expect(204);
+    assert_eq!(choose(&held).await.expect(401).code(), "INVITATION_INVALID");
+
+    let held = link().await;
+    let same = world
+        .app
+        .change_user(&system, ann, "ann@acme.example".to_owned(), "Ann A.".to_owned());
+    same.await.unwrap();
+    let moved = world
+        .app
+        .change_user(&system, ann, "ann@elsewhere.example".to_owned(), "Ann A.".to_owned());
+    moved.await.unwrap();
+    assert_eq!(choose(&held).await.expect(401).code(), "INVITATION_INVALID");
+
+    let held = link().await;
+    world.app.disable_user(&system, ann, "left".to_owned()).await.unwrap();
+    world.app.enable_user(&system, ann).await.unwrap();
+    assert_eq!(choose(&held).await.expect(401).code(), "INVITATION_INVALID");
+
+    // The control: another name changes nothing.
+    let held = link().await;
+    let named = world
+        .app
+        .change_user(&system, ann, "ann@elsewhere.example".to_owned(), "Ann B.".to_owned());
+    world.settle(world.tenant).await;
+    named.await.unwrap();
+    choose(&held).await.expect(200);
+}
+
+/// Whatever the endpoint or browser says of the time.
+#[tokio::test]
+async fn a_one_time_code_is_judged_by_the_servers_clock() {
+    let world = World::new().await;
+    let ann = world.user("ann", &[Role::Member]).await;
+    world.totp(ann).await;
+    let now = world.clock.clone();
+    now.advance(std::time::Duration::from_secs(300));
+    let later = world.code();
+    let back = formats::Timestamp::from_millis(formats::Clock::now(&*now).millis() - 300_000);
+    now.set(back);
+    let body = json!({ "tenant": "acme", "email": "ann@acme.example", "password": PASSWORD, "code": later });
+    let ask = request(Method::POST, "/auth/sign-in").with(header::DATE, "Fri, 01 Jan 2100 00:00:00 GMT");
+    assert_eq!(world.send(ask.json(&body)).await.expect(401).code(), "INVALID_CODE");
+    now.advance(std::time::Duration::from_secs(300));
+    world.sign_in("ann", Some(&later)).await.expect(200);
+}

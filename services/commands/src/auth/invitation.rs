@@ -63,6 +63,13 @@ impl App {
         Ok((written, credential.expose().to_string()))
     }
 
+    /// Ends the links that let a user choose a password: whoever has one may not be who is meant any more.
+    pub(crate) async fn end_links(&self, tenant: TenantId, user: UserId) -> Outcome<()> {
+        let mut tx = self.writing(tenant).await?;
+        store::revoke_credentials_of(&mut tx, user.uuid(), self.ambient().now()).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Sends a person who lost their password a link. The answer is the same whether or not there is such a person, and
     /// takes as long: the work is done after it.
     pub fn forgot_password(&self, origin: &Origin, slug: String, email: String) {
@@ -180,6 +187,6 @@ impl App {
             Some(Factor::Totp) => "invitation+totp",
             Some(Factor::Passkey) => "invitation+passkey",
         };
-        self.begin_session(origin, tenant, user, method).await
+        self.begin_session(origin, tenant, user, method, Some(&hash)).await
     }
 }

@@ -30,7 +30,7 @@ impl App {
     /// What a link stands for.
     ///
     /// # Errors
-    /// `NOT_FOUND`, whatever is wrong with it.
+    /// `NOT_FOUND`, whatever is wrong with it; `TENANT_SUSPENDED`.
     pub async fn mail_link(&self, token: &str) -> Outcome<LinkVisit> {
         let nothing = || Refusal::not_found("link");
         let unverified = MailLink::parse(token).map_err(|_| nothing())?;
@@ -40,6 +40,7 @@ impl App {
             error => error.into(),
         })?;
         let link = unverified.verify(keys.link()).map_err(|_| nothing())?;
+        self.tenant_is_open(tenant).await?;
         let mut tx = self.reading(tenant).await?;
         let email = projections::directory::user(&mut tx, link.approver)
             .await?

@@ -76,6 +76,10 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| {
         .unwrap_or_default()
 });
 
+fn not_present() -> Refusal {
+    Refusal::new("INVALID_PASSWORD", 422, "this is not the present password").on("oldPassword")
+}
+
 impl App {
     /// Hashes a password that may be chosen.
     ///
@@ -142,12 +146,13 @@ impl App {
             .and_then(|u| u.email)
             .unwrap_or_default();
         drop(tx);
-        if !self.verify_password(stored, old).await? {
+        if !self.verify_password(stored.clone(), old).await? {
             self.failed(caller, user, Channel::Password).await?;
-            return Err(Refusal::new("INVALID_PASSWORD", 422, "this is not the present password").on("oldPassword"));
+            return Err(not_present());
         }
         let hash = self.hash_password(new, &email).await?;
-        self.put_password(caller, user, &hash, "change").await
+        self.put_password(caller, user, stored.as_deref(), &hash, "change")
+            .await
     }
 
     /// Sets a user's password from the command line, after it was lost.
@@ -156,17 +161,36 @@ impl App {
     /// `WEAK_PASSWORD`, `NOT_FOUND`.
     pub async fn reset_password(&self, caller: &Caller, user: UserId, new: &str) -> Outcome<Written> {
         let hash = self.hash_password(new, "").await?;
-        self.put_password(caller, user, &hash, "operator").await
+        self.put_password(caller, user, None, &hash, "operator").await
     }
 
-    async fn put_password(&self, caller: &Caller, user: UserId, hash: &str, how: &str) -> Outcome<Written> {
+    /// Puts a password in the place of whatever there is, or of the `old` one alone. Other sessions, and links that let
+    /// choose one, end.
+    async fn put_password(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        old: Option<&str>,
+        hash: &str,
+        how: &str,
+    ) -> Outcome<Written> {
         let command = UserCommand::ChangePassword { how: how.to_owned() };
         let written = self
             .run::<User>(caller, "changePassword", user.uuid(), &json!({ "user": user }), command)
             .await?;
         let mut tx = self.writing(caller.tenant).await?;
-        store::set_password(&mut tx, user, hash, self.ambient().now()).await?;
-        store::end_sessions(&mut tx, user, caller.session(), self.ambient().now()).await?;
+        let now = self.ambient().now();
+        if let Some(old) = old {
+            // Of two who change one password at once, both by the old one, the second is too late.
+            if !store::replace_password(&mut tx, user, old, hash, now).await? {
+                return Err(not_present());
+            }
+        } else {
+            store::set_password(&mut tx, user, hash, now).await?;
+        }
+        store::end_sessions(&mut tx, user, caller.session(), now).await?;
+        // A link for a lost password is as good as the password that it would replace.
+        store::revoke_credentials_of(&mut tx, user.uuid(), now).await?;
         tx.commit().await?;
         Ok(written)
     }

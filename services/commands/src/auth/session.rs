@@ -136,7 +136,7 @@ impl App {
             principal: Principal::System,
             origin: origin.clone(),
         };
-        if !self.verify_password(stored, &input.password).await? {
+        if !self.verify_password(stored.clone(), &input.password).await? {
             self.failed(&system, row.id, Channel::Password).await?;
             return Err(invalid());
         }
@@ -149,16 +149,22 @@ impl App {
         }
         let method = self.second_factor(&system, row.id, &account, &input).await?;
         self.succeeded(tenant, row.id, Channel::Password).await?;
-        self.begin_session(origin, tenant, row.id, method).await
+        self.begin_session(origin, tenant, row.id, method, stored.as_deref())
+            .await
     }
 
-    /// Begins a session of a user who has proved who they are.
+    /// Begins a session of a user who has proved who they are: by a password, if it is still the present one. A change of
+    /// the password meanwhile either comes first, or ends this session too.
+    ///
+    /// # Errors
+    /// `INVALID_SIGN_IN`, `UNAUTHENTICATED`.
     pub(crate) async fn begin_session(
         &self,
         origin: &Origin,
         tenant: TenantId,
         user: UserId,
         method: &str,
+        password: Option<&str>,
     ) -> Outcome<SignedIn> {
         let now = self.ambient().now();
         let id: SessionId = self.ambient().id();
@@ -180,6 +186,11 @@ impl App {
             proved_at: None,
         };
         let mut tx = self.writing(tenant).await?;
+        if let Some(hash) = password
+            && !store::is_password(&mut tx, user, hash).await?
+        {
+            return Err(invalid());
+        }
         store::add_session(&mut tx, &row).await?;
         tx.commit().await?;
         let caller = self.as_user(origin, tenant, &row).await?;

@@ -113,6 +113,39 @@ pub(crate) async fn set_password(tx: &mut TenantTx, user: UserId, hash: &str, no
     Ok(())
 }
 
+/// Sets a password where the present one is this; whether it was.
+pub(crate) async fn replace_password(
+    tx: &mut TenantTx,
+    user: UserId,
+    old: &str,
+    hash: &str,
+    now: Timestamp,
+) -> Sql<bool> {
+    let done = sqlx::query(
+        "update user_password set hash = $4, changed_at = $5 where tenant_id = $1 and user_id = $2 and hash = $3",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .bind(old)
+    .bind(hash)
+    .bind(now.to_datetime())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether this is the present password. It stays so until the transaction ends.
+pub(crate) async fn is_password(tx: &mut TenantTx, user: UserId, hash: &str) -> Sql<bool> {
+    let found: Option<bool> =
+        sqlx::query_scalar("select hash = $3 from user_password where tenant_id = $1 and user_id = $2 for share")
+            .bind(tx.tenant().uuid())
+            .bind(user.uuid())
+            .bind(hash)
+            .fetch_optional(&mut **tx)
+            .await?;
+    Ok(found.unwrap_or(false))
+}
+
 // Sessions -------------------------------------------------------------------------------------------------------------
 
 /// A session as stored.

@@ -36,13 +36,15 @@ impl App {
         let mut tx = self.reading(caller.tenant).await?;
         let known = scim::returning_user(&mut tx, &wanted.profile.user_name, &wanted.email).await?;
         drop(tx);
+        // The same for one who is made and one who comes back, so that a repeat is recognised as either.
+        let content = json!({ "userName": wanted.profile.user_name, "email": wanted.email });
         match known {
-            Some(row) if !row.gone => {
+            // Under a key it may be a repeat of the call that made them: the store knows, and refuses a taken name too.
+            Some(row) if !row.gone && caller.origin.idempotency_key.is_none() => {
                 let message = "another user has this userName or e-mail address";
                 Err(Refusal::new("NAME_TAKEN", 409, message).on("userName"))
             }
-            Some(row) => {
-                let content = said("scimReturnUser", row.id, &wanted);
+            Some(row) if row.gone => {
                 self.write(
                     caller,
                     row.id,
@@ -54,9 +56,8 @@ impl App {
                 )
                 .await
             }
-            None => {
+            _ => {
                 let user: UserId = self.ambient().id();
-                let content = json!({ "userName": wanted.profile.user_name, "email": wanted.email });
                 self.write(caller, user, None, "createUser", &content, &Expected::Any, |_| {
                     Ok(wanted.clone())
                 })
@@ -113,6 +114,7 @@ impl App {
             match done {
                 Ok(done) => {
                     self.end_sessions(caller.tenant, user).await?;
+                    self.end_links(caller.tenant, user).await?;
                     self.forget(caller, user, None).await?;
                     self.leave_groups(caller, user).await?;
                     self.settled(caller.tenant, done.last()).await;
@@ -164,6 +166,9 @@ impl App {
             }
             let wanted = make(row.as_ref())?;
             let closes = !wanted.active && !state.is_disabled();
+            let moves = row
+                .as_ref()
+                .is_some_and(|row| row.email.as_deref() != Some(wanted.email.trim()));
             let is_owner = if closes {
                 self.give_up_owner(caller, user).await?
             } else {
@@ -187,6 +192,9 @@ impl App {
                     if closes {
                         self.end_sessions(caller.tenant, user).await?;
                         self.forget(caller, user, None).await?;
+                    }
+                    if closes || moves {
+                        self.end_links(caller.tenant, user).await?;
                     }
                     self.settled(caller.tenant, done.last()).await;
                     self.link_accounts_of(caller, user).await?;
@@ -236,10 +244,6 @@ impl App {
         })?;
         Ok(false)
     }
-}
-
-fn said(what: &str, user: UserId, wanted: &UserWanted) -> Value {
-    json!({ "what": what, "user": user, "userName": wanted.profile.user_name, "email": wanted.email })
 }
 
 /// The command between what a user is and what they are to be.

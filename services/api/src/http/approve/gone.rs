@@ -27,6 +27,10 @@ impl Gone {
                 "This link leads nowhere",
                 "It is not complete, or what it was about does not exist any more. Open it from the mail again.",
             ),
+            _ if problem.refusal().code == "TENANT_SUSPENDED" => (
+                "Nothing is decided here now",
+                "The organisation is suspended. Ask whoever runs this installation.",
+            ),
             StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a minute, then load this page again."),
             status if status.is_server_error() => (
                 "This does not work right now",

@@ -210,7 +210,21 @@ async fn a_repeat_under_one_idempotency_key_makes_one_user() {
     let first = idp.call(Method::PATCH, &path, Some(&patch), &key).await.expect(200);
     let again = idp.call(Method::PATCH, &path, Some(&patch), &key).await.expect(200);
     assert_eq!(first.json(), again.json());
-    idp.call(Method::POST, "/Users", Some(&body), &[("idempotency-key", "k-2")])
-        .await
-        .expect(201);
+    let key = [("idempotency-key", "k-2")];
+    let first = idp.call(Method::POST, "/Users", Some(&body), &key).await.expect(201);
+    let again = idp.call(Method::POST, "/Users", Some(&body), &key).await.expect(201);
+    assert_eq!(first.json()["id"], again.json()["id"]);
+    // The control: without the key the second one is another one, whose name is taken.
+    for another in [&[][..], &[("idempotency-key", "k-3")]] {
+        let taken = idp.call(Method::POST, "/Users", Some(&body), another).await.expect(409);
+        assert_eq!(taken.json()["scimType"], "uniqueness");
+    }
+    // One who was deleted comes back once, too.
+    let path = format!("/Users/{}", first.json()["id"].as_str().unwrap());
+    idp.delete(&path).await.expect(204);
+    let key = [("idempotency-key", "k-4")];
+    for _ in 0..2 {
+        let back = idp.call(Method::POST, "/Users", Some(&body), &key).await.expect(201);
+        assert_eq!(back.json()["id"], first.json()["id"]);
+    }
 }

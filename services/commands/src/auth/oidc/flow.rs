@@ -227,7 +227,7 @@ impl App {
             let return_to = waiting.return_to;
             return Ok(Finished::CodeNeeded { ticket, return_to });
         }
-        let signed_in = Box::new(self.begin_session(origin, tenant, user, method).await?);
+        let signed_in = Box::new(self.begin_session(origin, tenant, user, method, None).await?);
         let return_to = flow.return_to;
         Ok(Finished::In { signed_in, return_to })
     }
@@ -310,7 +310,7 @@ impl App {
         if !first {
             return Err(lost());
         }
-        self.begin_session(origin, tenant, user, "oidc+totp").await
+        self.begin_session(origin, tenant, user, "oidc+totp", None).await
     }
 
     /// Notes that somebody was not let in.
