@@ -93,6 +93,57 @@ fn cited(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// What `SECURITY.md` names as proof and is not there: files, each relative to the one before where it has no folder, and
+/// tests in the file before.
+fn unproved(text: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with('|')) {
+        let mut before = String::new();
+        for word in line.split('`').skip(1).step_by(2) {
+            let is_file = word.ends_with(".rs") && !word.contains(' ');
+            let is_test = word.len() > 20
+                && word
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_numeric());
+            if is_file {
+                let mut folders = before.rsplit_once('/').map(|(folder, _)| folder);
+                let mut found = read(word).map(|_| word.to_owned());
+                while let (None, Some(folder)) = (&found, folders) {
+                    let path = format!("{folder}/{word}");
+                    found = read(&path).map(|_| path);
+                    folders = folder.rsplit_once('/').map(|(folder, _)| folder);
+                }
+                match found {
+                    Some(path) => before = path,
+                    None => complaints.push(format!("{word} after {before}")),
+                }
+            } else if is_test && !read(&before).is_some_and(|text| text.contains(&format!("fn {word}("))) {
+                complaints.push(format!("{word} in {before}"));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn every_file_and_test_that_the_security_document_names_exists() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).ok();
+    let text = read("SECURITY.md").unwrap();
+    assert_none("SECURITY.md names what is not there", &unproved(&text, &read));
+    let broken = text.replacen("tests/it/auth.rs`", "tests/it/author.rs`", 1);
+    assert_eq!(
+        unproved(&broken, &read).len(),
+        1,
+        "the check notices a file that is none"
+    );
+    let broken = text.replacen("`a_one_time_code_is", "`a_one_time_code_was", 1);
+    assert_eq!(
+        unproved(&broken, &read).len(),
+        1,
+        "the check notices a test that is none"
+    );
+}
+
 fn exists(path: &str) -> bool {
     root().join(path).exists()
 }
