@@ -131,15 +131,13 @@ fn every_file_and_test_that_the_security_document_names_exists() {
     let text = read("SECURITY.md").unwrap();
     assert_none("SECURITY.md names what is not there", &unproved(&text, &read));
     let broken = text.replacen("tests/it/auth.rs`", "tests/it/author.rs`", 1);
-    assert_eq!(
-        unproved(&broken, &read).len(),
-        1,
+    assert!(
+        !unproved(&broken, &read).is_empty(),
         "the check notices a file that is none"
     );
     let broken = text.replacen("`a_one_time_code_is", "`a_one_time_code_was", 1);
-    assert_eq!(
-        unproved(&broken, &read).len(),
-        1,
+    assert!(
+        !unproved(&broken, &read).is_empty(),
         "the check notices a test that is none"
     );
 }

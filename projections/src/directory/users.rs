@@ -75,6 +75,8 @@ pub struct UserFilter {
     pub roles: Vec<Role>,
     /// In this team.
     pub team: Option<TeamId>,
+    /// Only those whom an identity provider keeps by SCIM (`true`), or does not (`false`).
+    pub managed: Option<bool>,
     /// Each of these words begins a word of the name or the address.
     pub search: Option<String>,
 }
@@ -184,6 +186,7 @@ pub async fn users(tx: &mut TenantTx, filter: &UserFilter, page: &Page) -> Resul
              where m.tenant_id = u.tenant_id and m.build = u.build and m.team_id = $4 and m.user_id = u.user_id))
            and (select coalesce(bool_and(exists (select from unnest(u.words) w where starts_with(w, q))), true)
                 from unnest($5::text[]) q)
+           and ($10::boolean is null or (u.source = 'scim') = $10)
            and ($6::text is null or case when $8 then (u.name_folded, u.user_id) < ($6, $7::uuid)
                 else (u.name_folded, u.user_id) > ($6, $7) end)
          order by case when $8 then u.name_folded end desc, case when $8 then u.user_id end desc, u.name_folded,
@@ -199,6 +202,7 @@ pub async fn users(tx: &mut TenantTx, filter: &UserFilter, page: &Page) -> Resul
     .bind(from_id)
     .bind(page.backward)
     .bind(page.fetch())
+    .bind(filter.managed)
     .fetch_all(&mut **tx)
     .await?;
     let found = rows.iter().map(view).collect::<Result<_, _>>()?;

@@ -231,6 +231,13 @@ async fn users_are_filtered_and_searched_by_words_of_name_and_address() {
         .len(),
         2
     );
+    for (managed, count) in [(true, 0), (false, 3)] {
+        let filter = UserFilter {
+            managed: Some(managed),
+            ..UserFilter::default()
+        };
+        assert_eq!(names(&world, &filter).await.len(), count, "nobody came by SCIM");
+    }
     let search = |text: &str| UserFilter {
         search: Some(text.to_owned()),
         ..UserFilter::default()

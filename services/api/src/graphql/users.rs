@@ -197,6 +197,8 @@ pub(crate) struct UserFilter {
     statuses: Option<Vec<UserStatus>>,
     roles: Option<Vec<Role>>,
     team_id: Option<ID>,
+    /// Only those whom an identity provider keeps by SCIM, or does not.
+    managed: Option<bool>,
 }
 
 #[derive(Default)]
@@ -234,6 +236,7 @@ impl UserQuery {
             disabled: (open != closed).then_some(closed),
             roles: all(filter.roles),
             team,
+            managed: filter.managed,
             search,
         };
         let mut tx = frame.tx().await?;

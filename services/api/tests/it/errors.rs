@@ -18,7 +18,7 @@ const SOURCES: &[&str] = &[
     "services/commands/src",
 ];
 
-/// Words in capitals that are no codes: methods, values of headers, names of the environment.
+/// Words in capitals that are no codes: methods, values of headers and enums, names of the environment.
 const NO_CODES: &[&str] = &[
     "CARGO_PKG_VERSION",
     "CSS",
@@ -30,6 +30,7 @@ const NO_CODES: &[&str] = &[
     "PATCH",
     "POST",
     "PUT",
+    "SHA256",
 ];
 
 fn root() -> PathBuf {

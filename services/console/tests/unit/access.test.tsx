@@ -97,5 +97,8 @@ describe("provisioning", () => {
     const table = await screen.findByRole("table", { name: "Provisioned users" });
     expect(table.textContent).toContain(String(stage.world.users[4]?.name));
     expect(table.textContent).not.toContain(String(stage.world.users[0]?.name));
+    fireEvent.change(screen.getByLabelText("Search provisioned users"), { target: { value: "nobody of this name" } });
+    await screen.findByText("Nobody fits this search");
+    expect(calls(stage, "ProvisionedUsers").at(-1)?.variables).toMatchObject({ search: "nobody of this name" });
   });
 });

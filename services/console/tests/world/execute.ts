@@ -180,7 +180,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
     deploymentGroups: () => world.groups,
     auditEvents: (args: Args) => connection(world.events.filter((event) => has(args.filter?.types, event.type) && (!args.filter?.subjectId || event.streamId === args.filter.subjectId) && (!args.filter?.markedOnly || event.marked === true) && found({ summary: event.summary }, args.search)), args),
     explainDecision: explanation,
-    users: (args: Args) => connection(world.users.filter((user) => has(args.filter?.statuses, user.status) && found({ name: user.name, email: user.email }, args.search)), args),
+    users: (args: Args) => connection(world.users.filter((user) => has(args.filter?.statuses, user.status) && (args.filter?.managed == null || args.filter.managed === user.managed) && found({ name: user.name, email: user.email }, args.search)), args),
     teams: () => world.teams,
     serviceAccounts: () => world.serviceAccounts,
     identityProviders: () => world.identityProviders,

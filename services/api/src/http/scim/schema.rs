@@ -152,7 +152,7 @@ const MEMBER: &[Attribute] = &[
     of("value", Kind::Exact, "The user's id"),
     of("$ref", Kind::Reference("User"), "The user's address"),
     of("display", Kind::Text, "What the user is called").read_only(),
-    of("type", Kind::Text, "Always User"),
+    of("type", Kind::Text, "Always User").read_only(),
 ];
 const MANAGER: &[Attribute] = &[
     of("value", Kind::Exact, "The manager's id"),

@@ -329,3 +329,26 @@ async fn the_door_tells_what_it_can_and_what_it_keeps() {
     assert_eq!(to.unwrap()["referenceTypes"], json!(["User"]));
     assert_eq!(error(idp.get("/Schemas/urn:none").await, 404), "");
 }
+
+#[tokio::test]
+async fn administrators_list_those_whom_the_provider_keeps_apart() {
+    let world = World::new().await;
+    let idp = world.idp().await;
+    idp.user("dana").await;
+    world.settle(world.tenant).await;
+    let owner = world.browser("owner").await;
+    for (managed, names) in [
+        (true, json!(["dana@corp.example"])),
+        (false, json!(["owner@acme.example"])),
+    ] {
+        let query = "query($m: Boolean) { users(filter: { managed: $m }) { nodes { email } totalCount } }";
+        let found = crate::graphql::data(&owner, query, json!({ "m": managed })).await;
+        let found: serde_json::Value = found["users"]["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["email"].clone())
+            .collect();
+        assert_eq!(found, names, "{managed}");
+    }
+}

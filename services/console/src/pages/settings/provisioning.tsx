@@ -1,12 +1,14 @@
 import { NativeSelect } from "@mantine/core";
+import { useEffect, useState } from "react";
 import { Link } from "react-router";
 import { graphql } from "../../gql";
 import type { ProvisioningQuery } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { Copy } from "../../parts/copy";
 import { Card, Facts } from "../../parts/page";
+import { SearchBox } from "../../parts/search-box";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
-import { Table } from "../../parts/table";
+import { Pager, Table, useCursor } from "../../parts/table";
 import { Roles, UserTag } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
 import { SettingsFrame } from "./frame";
@@ -18,8 +20,16 @@ const ProvisioningLook = graphql(`
       address accountAttribute accountAttributes
       tokens { id label role createdAt expiresAt lastUsedAt revokedAt replacedById }
     }
-    users(first: 200) { nodes { id name email status roles managed } pageInfo { hasNextPage } }
     teams { id name managed roles members { id } }
+  }
+`);
+const UsersLook = graphql(`
+  query ProvisionedUsers($search: String, $after: String) {
+    users(filter: { managed: true }, search: $search, first: 50, after: $after) {
+      nodes { id name email status roles }
+      pageInfo { hasNextPage endCursor }
+      totalCount
+    }
   }
 `);
 const AttributeAct = graphql(`
@@ -62,7 +72,8 @@ export function Provisioning() {
             <Card title="Accounts on endpoints">
               <AccountAttribute scim={data.scim} changes={changes} />
             </Card>
-            <Provisioned users={data.users.nodes.filter((user) => user.managed)} more={data.users.pageInfo.hasNextPage} teams={data.teams.filter((team) => team.managed)} />
+            <ProvisionedUsers />
+            <ProvisionedTeams teams={data.teams.filter((team) => team.managed)} />
           </div>
         )}
       </Ready>
@@ -87,49 +98,58 @@ function AccountAttribute({ scim, changes }: { scim: Scim; changes: boolean }) {
   );
 }
 
-function Provisioned({ users, more, teams }: { users: ProvisioningQuery["users"]["nodes"]; more: boolean; teams: ProvisioningQuery["teams"] }) {
-  if (users.length === 0 && teams.length === 0) {
-    return (
-      <Card title="Provisioned so far" flush>
-        <Empty title="Nothing has been provisioned yet">Users and teams that an identity provider keeps are listed here.</Empty>
-      </Card>
-    );
-  }
+function ProvisionedUsers() {
+  const [search, setSearch] = useState("");
+  const cursor = useCursor();
+  const { restart } = cursor;
+  useEffect(() => restart(), [search, restart]);
+  const look = useLook(UsersLook, { search: search || null, after: cursor.after }, { names: ["User"] });
   return (
-    <>
-      <Card title={`Users from the identity provider (${users.length}${more ? " of the first 200" : ""})`} flush>
-        {users.length === 0 ? (
-          <Empty title="No user yet" />
-        ) : (
-          <Table
-            caption="Provisioned users"
-            rows={users}
-            rowKey={(row) => row.id}
-            columns={[
-              { label: "Name", bare: true, wide: true, cell: (row) => <Link className="table__main" to={`/people?q=${encodeURIComponent(row.email ?? row.name ?? "")}`}>{row.name ?? row.email ?? row.id}</Link> },
-              { label: "E-mail", cell: (row) => row.email },
-              { label: "Status", cell: (row) => <UserTag status={row.status} /> },
-              { label: "Roles", cell: (row) => <Roles roles={row.roles} /> },
-            ]}
-          />
-        )}
-      </Card>
-      <Card title={`Teams from the identity provider (${teams.length})`} flush>
-        {teams.length === 0 ? (
-          <Empty title="No team yet">Groups that the provider sends become teams.</Empty>
-        ) : (
-          <Table
-            caption="Provisioned teams"
-            rows={teams}
-            rowKey={(row) => row.id}
-            columns={[
-              { label: "Name", bare: true, wide: true, cell: (row) => <Link className="table__main" to="/people/teams">{row.name}</Link> },
-              { label: "Members", cell: (row) => row.members.length },
-              { label: "Gives the roles", cell: (row) => (row.roles.length > 0 ? <Roles roles={row.roles} /> : <span className="soft">None</span>) },
-            ]}
-          />
-        )}
-      </Card>
-    </>
+    <Card title="Users from the identity provider" flush>
+      <div className="filters">
+        <SearchBox label="Search provisioned users" placeholder="Name or e-mail…" value={search} onChange={setSearch} />
+      </div>
+      <Ready look={look}>
+        {({ users }) =>
+          users.nodes.length === 0 ? (
+            <Empty title={search ? "Nobody fits this search" : "No user yet"}>{!search && "Users that an identity provider keeps are listed here."}</Empty>
+          ) : (
+            <Table
+              caption="Provisioned users"
+              rows={users.nodes}
+              rowKey={(row) => row.id}
+              columns={[
+                { label: "Name", bare: true, wide: true, cell: (row) => <Link className="table__main" to={`/people?q=${encodeURIComponent(row.email ?? row.name ?? "")}`}>{row.name ?? row.email ?? row.id}</Link> },
+                { label: "E-mail", cell: (row) => row.email },
+                { label: "Status", cell: (row) => <UserTag status={row.status} /> },
+                { label: "Roles", cell: (row) => <Roles roles={row.roles} /> },
+              ]}
+            />
+          )
+        }
+      </Ready>
+      {look.data && <Pager cursor={cursor} pageInfo={look.data.users.pageInfo} total={look.data.users.totalCount} />}
+    </Card>
+  );
+}
+
+function ProvisionedTeams({ teams }: { teams: ProvisioningQuery["teams"] }) {
+  return (
+    <Card title={`Teams from the identity provider (${teams.length})`} flush>
+      {teams.length === 0 ? (
+        <Empty title="No team yet">Groups that the provider sends become teams.</Empty>
+      ) : (
+        <Table
+          caption="Provisioned teams"
+          rows={teams}
+          rowKey={(row) => row.id}
+          columns={[
+            { label: "Name", bare: true, wide: true, cell: (row) => <Link className="table__main" to="/people/teams">{row.name}</Link> },
+            { label: "Members", cell: (row) => row.members.length },
+            { label: "Gives the roles", cell: (row) => (row.roles.length > 0 ? <Roles roles={row.roles} /> : <span className="soft">None</span>) },
+          ]}
+        />
+      )}
+    </Card>
   );
 }
