@@ -87,8 +87,11 @@ impl<E> Done<E> {
 pub struct Options {
     /// Commands of a tenant that may wait in this process (1,024).
     pub queue: usize,
-    /// Batches of commands under way at once, those that wait for one tenant's head aside (2).
-    pub senders: usize,
+    /// Batches of commands under way at once, each on a connection of its own beside the pool's (2). Those that wait for
+    /// one tenant's head go aside.
+    pub writers: u32,
+    /// Batches of reads under way at once, each on a connection of its own beside the pool's (4).
+    pub readers: u32,
     /// Commands of a batch, of as many tenants as have any (256).
     pub batch: usize,
     /// Bytes of a batch (1 MiB).
@@ -109,7 +112,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue: 1_024,
-            senders: 2,
+            writers: 2,
+            readers: 4,
             batch: 256,
             batch_bytes: 1 << 20,
             answer_within: Duration::from_secs(2),

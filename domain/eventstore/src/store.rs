@@ -15,7 +15,7 @@ use crate::{
     encode::{self, Writing, encode_claims},
     envelope::done,
     fresh::Fresh,
-    lane::{Lanes, Limits},
+    lane::{Lanes, Limits, Trip},
     load::{self, Earlier, Found, Load, Wanted},
     snapshot,
     state::States,
@@ -29,6 +29,10 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
+    /// A few connections for what every command does, so that they stay warm: a pool hands its connections out in turn, and a
+    /// statement on one that rested takes half as long again. Nothing that may wait for a lock goes there.
+    writers: PgPool,
+    readers: PgPool,
     vault: Vault,
     ambient: Ambient,
     upcasters: Upcasters,
@@ -59,17 +63,26 @@ impl Store {
             attempt: Duration::from_secs(10),
             total: options.retry_within,
         };
+        let few = |connections| {
+            let options = pool.options().clone().max_connections(connections);
+            options.connect_lazy_with((*pool.connect_options()).clone())
+        };
+        let (writers, readers) = (few(options.writers), few(options.readers));
         let limits = Limits {
             queue: options.queue,
-            senders: options.senders,
+            senders: usize::try_from(options.writers).unwrap_or(usize::MAX),
             tenants: options.batch,
             jobs: options.batch,
             bytes: options.batch_bytes,
         };
         let appends = Lanes::new(limits, {
-            let (pool, doorbell) = (pool.clone(), Arc::clone(&doorbell));
+            let (pool, writers, doorbell) = (pool.clone(), writers.clone(), Arc::clone(&doorbell));
             move |parts, trip| {
-                let (pool, doorbell) = (pool.clone(), Arc::clone(&doorbell));
+                let pool = match trip {
+                    Trip::Together => writers.clone(),
+                    Trip::Alone => pool.clone(),
+                };
+                let doorbell = Arc::clone(&doorbell);
                 Box::pin(async move {
                     let tenants: Vec<TenantId> = parts.iter().map(|(tenant, _)| *tenant).collect();
                     let sent = append::send(&pool, patience, parts, trip).await;
@@ -78,19 +91,19 @@ impl Store {
                 })
             }
         });
-        // A read is of one tenant, and none waits for another's: as many at once as there are connections.
+        // A read is of one tenant.
         let limits = Limits {
-            senders: usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX),
+            senders: usize::try_from(options.readers).unwrap_or(usize::MAX),
             tenants: 1,
             ..limits
         };
         let loads = Lanes::new(limits, {
-            let pool = pool.clone();
+            let readers = readers.clone();
             move |parts, _| {
-                let pool = pool.clone();
+                let readers = readers.clone();
                 Box::pin(async move {
                     for part in parts {
-                        load::fetch(&pool, patience, part).await?;
+                        load::fetch(&readers, patience, part).await?;
                     }
                     Ok(Vec::new())
                 })
@@ -100,6 +113,8 @@ impl Store {
         let upcasters_fingerprint = upcasters.fingerprint();
         Self(Arc::new(Inner {
             pool,
+            writers,
+            readers,
             vault,
             ambient,
             upcasters,
@@ -210,6 +225,13 @@ impl Store {
         &self.0.pool
     }
 
+    /// Closes all connections, those of [`Store::pool`] too. What is under way is waited for.
+    pub async fn close(&self) {
+        self.0.writers.close().await;
+        self.0.readers.close().await;
+        self.0.pool.close().await;
+    }
+
     /// The clock and randomness of this process.
     #[must_use]
     pub fn ambient(&self) -> &Ambient {
@@ -314,7 +336,7 @@ impl Store {
     /// Where a tenant's log is, and whether a stream's state of an earlier position is still current; no older than the
     /// use case ([`crate::as_of_now`]).
     pub(crate) async fn look(&self, tenant: TenantId, state: Option<(Uuid, u64)>) -> Result<(u64, bool), StoreError> {
-        self.0.fresh.look(&self.0.pool, self.0.patience, tenant, state).await
+        self.0.fresh.look(&self.0.readers, self.0.patience, tenant, state).await
     }
 
     /// The position of a tenant's log, no older than the use case ([`crate::as_of_now`]); 0 where there is no log.

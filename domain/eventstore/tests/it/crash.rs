@@ -119,7 +119,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_database_exactly_once()
     );
     assert_eq!(gapless(&crate::world::positions(&admin, tenant).await), Ok(()));
     admin.close().await;
-    store.pool().close().await;
+    store.close().await;
     server.stop().await;
 }
 
@@ -227,6 +227,6 @@ async fn a_database_that_is_away_is_answered_for_within_two_seconds_and_found_ag
         run(&store, tenant, id, Command::Count { by: 1 }).await.is_ok()
     })
     .await;
-    store.pool().close().await;
+    store.close().await;
     server.stop().await;
 }

@@ -49,7 +49,7 @@ async fn many_commands_of_a_tenant_travel_in_few_round_trips_and_head_updates_st
     }
     writers.join_all().await;
     // Backends report when they go, at the latest.
-    store.pool().close().await;
+    store.close().await;
     eventually("the calls are reported", async || calls(&world).await.0 > 0).await;
     let (appends, loads) = calls(&world).await;
     let commands = 64 * 20;
@@ -88,7 +88,7 @@ async fn a_lone_command_on_a_known_stream_is_one_round_trip() {
             .await
             .unwrap();
     }
-    store.pool().close().await;
+    store.close().await;
     eventually("the calls are reported", async || calls(&world).await.0 >= 10).await;
     assert_eq!(calls(&world).await, (10, 1), "ten appends and the first load");
 }

@@ -202,7 +202,7 @@ async fn one_connection_is_enough_for_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_go_on_while_one_waits_for_its_head() {
     let world = World::with(Options {
-        senders: 1,
+        writers: 1,
         ..Options::default()
     })
     .await;

@@ -76,7 +76,7 @@ async fn memory_snapshot_and_replay_agree_at_random_points() {
                     for store in [&world.store, &cold] {
                         prop_assert_eq!(loads_as_replayed(store, &world, id).await, Ok(()));
                     }
-                    cold.pool().close().await;
+                    cold.close().await;
                     Ok(())
                 })
             })

@@ -67,7 +67,7 @@ impl Ground {
 
     /// Stops the server; its data goes.
     pub(super) async fn end(self) -> anyhow::Result<()> {
-        self.store.pool().close().await;
+        self.store.close().await;
         self.admin.close().await;
         self.postgres.stop().await.context("stop PostgreSQL")
     }
