@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The most timers that are read at once.
-const MOST_DUE: u32 = 1_000;
+const MOST_DUE: u32 = 2_000;
 
 /// The name of the projection.
 pub const NAME: &str = "escalation_schedule";

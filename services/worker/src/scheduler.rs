@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{AGAIN, failed, figures, pause};
 
 /// How often it looks for due timers.
-const EVERY: Duration = Duration::from_millis(200);
+const EVERY: Duration = Duration::from_millis(100);
 /// How long a claim lasts if its process dies.
 const LEASE: Duration = Duration::from_secs(15);
 /// Tenants that are worked on at once.
 const TENANTS: u32 = 8;
 /// Timers of a tenant that are read at once, and that are fired at once.
-const TIMERS: (u32, usize) = (1_000, 256);
+const TIMERS: (u32, usize) = (2_000, 256);
 
 /// Fires timers until it is to stop.
 pub async fn run(app: App, stop: CancellationToken) {

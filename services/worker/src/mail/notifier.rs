@@ -33,6 +33,8 @@ const SWEEP: Duration = Duration::from_millis(500);
 const TENANTS: u32 = 4;
 /// Mails that are sent at once, and in one transaction.
 const BATCH: u32 = 32;
+/// Batches of a tenant's turn; then others have theirs, and whether the tenant is suspended is asked again.
+const BATCHES: u32 = 16;
 /// How long a mail server may take for one mail.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Attempts before a mail is given up: about three days.
@@ -147,8 +149,13 @@ async fn turn(app: App, notifier: Notifier, tenant: TenantId) {
             // The outbox holds; looked at again when the lease is over.
             return Ok(false);
         }
-        address(app, tenant).await?;
-        send(app, notifier, tenant).await?;
+        for _ in 0..BATCHES {
+            // Each time anew: what came during the last batch need not wait for the next turn.
+            address(app, tenant).await?;
+            if !send(app, notifier, tenant).await? {
+                break;
+            }
+        }
         Ok::<_, Refusal>(true)
     };
     match result.await {
@@ -244,35 +251,35 @@ async fn recipients(desk: &mut Desk<'_>, mail: &Outgoing) -> Outcome<Vec<UserVie
 }
 
 /// Sends what is due, many at once; rows stay locked until their outcome is written.
-async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<()> {
-    loop {
-        let mut tx = TenantTx::begin(app.pool(), tenant).await?;
-        let due = mail_outbox::due_deliveries(&mut tx, app.now(), BATCH).await?;
-        if due.is_empty() {
-            mail_outbox::settle_work(&mut tx).await?;
-            return Ok(tx.commit().await?);
-        }
-        let mut desk = Desk::open(&mut tx, due.iter().map(|delivery| &delivery.mail)).await?;
-        let mut sending = Vec::with_capacity(due.len());
-        for delivery in due {
-            let message = message(app, notifier, &mut desk, &delivery).await?;
-            let (app, notifier) = (app.clone(), notifier.clone());
-            sending.push(
-                async move {
-                    let attempt = attempt(&app, &notifier, &delivery, message).await;
-                    (delivery, attempt)
-                }
-                .boxed(),
-            );
-        }
-        let attempts: Vec<(Delivery, Attempt)> = stream::iter(sending).buffer_unordered(8).collect().await;
-        for (_, attempt) in &attempts {
-            MAILS.with_label_values(&[outcome(attempt)]).inc();
-        }
-        mail_outbox::record(&mut tx, &attempts).await?;
+async fn send(app: &App, notifier: &Notifier, tenant: TenantId) -> Outcome<bool> {
+    let mut tx = TenantTx::begin(app.pool(), tenant).await?;
+    let due = mail_outbox::due_deliveries(&mut tx, app.now(), BATCH).await?;
+    if due.is_empty() {
         mail_outbox::settle_work(&mut tx).await?;
         tx.commit().await?;
+        return Ok(false);
     }
+    let mut desk = Desk::open(&mut tx, due.iter().map(|delivery| &delivery.mail)).await?;
+    let mut sending = Vec::with_capacity(due.len());
+    for delivery in due {
+        let message = message(app, notifier, &mut desk, &delivery).await?;
+        let (app, notifier) = (app.clone(), notifier.clone());
+        sending.push(
+            async move {
+                let attempt = attempt(&app, &notifier, &delivery, message).await;
+                (delivery, attempt)
+            }
+            .boxed(),
+        );
+    }
+    let attempts: Vec<(Delivery, Attempt)> = stream::iter(sending).buffer_unordered(8).collect().await;
+    for (_, attempt) in &attempts {
+        MAILS.with_label_values(&[outcome(attempt)]).inc();
+    }
+    mail_outbox::record(&mut tx, &attempts).await?;
+    mail_outbox::settle_work(&mut tx).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// How an attempt ended, in a word.
