@@ -4,7 +4,10 @@ use axum::http::{Method, header};
 use model::Role;
 use serde_json::json;
 
-use crate::world::{PASSWORD, World, request};
+use crate::{
+    routes::unlimited,
+    world::{PASSWORD, World, request},
+};
 
 #[tokio::test]
 async fn a_session_lasts_from_sign_in_to_sign_out() {
@@ -339,4 +342,35 @@ async fn a_one_time_code_is_judged_by_the_servers_clock() {
     assert_eq!(world.send(ask.json(&body)).await.expect(401).code(), "INVALID_CODE");
     now.advance(std::time::Duration::from_secs(300));
     world.sign_in("ann", Some(&later)).await.expect(200);
+}
+
+/// Whoever tries many at once, from many addresses, gets no more than whoever tries one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_one_time_are_counted_like_guesses_in_turn() {
+    let world = World::with(unlimited()).await;
+    let ann = world.user("ann", &[Role::Member]).await;
+    world.totp(ann).await;
+    let session = world.sign_in("ann", Some(&world.code())).await.expect(200);
+    let browser = world.as_browser(&session);
+    world.clock.advance(std::time::Duration::from_secs(60));
+    let codes: Vec<_> = (0..60).map(|n| json!({ "code": format!("{n:06}") })).collect();
+    let replies = futures_util::future::join_all(codes.iter().map(|code| browser.post("/auth/step-up", code))).await;
+    let looked_at = replies.iter().filter(|reply| reply.status != 429).count();
+    assert_eq!(looked_at, 5, "codes");
+    let right = json!({ "code": world.code() });
+    assert_eq!(browser.post("/auth/step-up", &right).await.expect(429).code(), "LOCKED");
+
+    // Passwords are compared as many at a time as there are permits; those who wait learn nothing, not even the one
+    // who is right.
+    world.user("ben", &[Role::Member]).await;
+    let guess = |password: String| {
+        let body = json!({ "tenant": "acme", "email": "ben@acme.example", "password": password });
+        request(Method::POST, "/auth/sign-in").json(&body)
+    };
+    let mut guesses: Vec<_> = (0..40).map(|n| guess(format!("a wrong pass phrase {n}"))).collect();
+    guesses.push(guess(PASSWORD.to_owned()));
+    let replies = futures_util::future::join_all(guesses.into_iter().map(|guess| world.send(guess))).await;
+    let told = replies.iter().filter(|reply| reply.status != 429).count();
+    assert!((5..12).contains(&told), "{told} passwords");
+    assert_eq!(replies.last().unwrap().status, 429);
 }

@@ -84,7 +84,8 @@ fn call(route: &Route, path: &str, shown: &Shown<'_>) -> Request<Body> {
     }
 }
 
-fn unlimited() -> ApiConfig {
+/// Without limits for addresses and principals.
+pub fn unlimited() -> ApiConfig {
     let mut config = ApiConfig::default();
     let Rates {
         strangers,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use eventstore::TenantTx;
 use formats::{TenantId, Timestamp, UserId};
 use model::user::{User, UserCommand};
 
@@ -61,10 +62,15 @@ fn locked(until: Timestamp, now: Timestamp) -> Refusal {
 }
 
 impl App {
-    /// Refuses where the channel is locked.
+    /// Refuses where the channel is locked. Asked before the work, and again after it, before anything is said of the
+    /// outcome: of many who try at once most wait until the channel is locked by the first.
     pub(crate) async fn not_locked(&self, tenant: TenantId, user: UserId, channel: Channel) -> Outcome<()> {
         let mut tx = self.reading(tenant).await?;
-        let until = store::lock(&mut tx, user, channel).await?;
+        self.not_locked_in(&mut tx, user, channel).await
+    }
+
+    pub(crate) async fn not_locked_in(&self, tx: &mut TenantTx, user: UserId, channel: Channel) -> Outcome<()> {
+        let until = store::lock(tx, user, channel).await?;
         let now = self.ambient().now();
         match until.filter(|until| now < *until) {
             Some(until) => Err(locked(until, now)),
@@ -75,6 +81,17 @@ impl App {
     /// Counts a wrong attempt; locks the channel, as an event, where it is one too many.
     pub(crate) async fn failed(&self, caller: &Caller, user: UserId, channel: Channel) -> Outcome<()> {
         let until = self.count_failure(caller.tenant, user, channel).await?;
+        self.tell_lock(caller, user, channel, until).await
+    }
+
+    /// Notes that a channel was locked, where it was.
+    pub(crate) async fn tell_lock(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        channel: Channel,
+        until: Option<Timestamp>,
+    ) -> Outcome<()> {
         if let Some(until) = until {
             let command = UserCommand::LockChannel {
                 channel: channel.as_str().to_owned(),
@@ -106,14 +123,24 @@ impl App {
 
     /// Counts a wrong attempt; until when the channel is locked now.
     async fn count_failure(&self, tenant: TenantId, identity: UserId, channel: Channel) -> Outcome<Option<Timestamp>> {
-        let now = self.ambient().now();
         let mut tx = self.writing(tenant).await?;
-        let failures = store::add_failure(&mut tx, identity, channel, now, now - DAY).await?;
+        let until = self.count_failure_in(&mut tx, identity, channel).await?;
+        tx.commit().await?;
+        Ok(until)
+    }
+
+    pub(crate) async fn count_failure_in(
+        &self,
+        tx: &mut TenantTx,
+        identity: UserId,
+        channel: Channel,
+    ) -> Outcome<Option<Timestamp>> {
+        let now = self.ambient().now();
+        let failures = store::add_failure(tx, identity, channel, now, now - DAY).await?;
         let until = lock_until(&failures, now);
         if let Some(until) = until {
-            store::set_lock(&mut tx, identity, channel, until).await?;
+            store::set_lock(tx, identity, channel, until).await?;
         }
-        tx.commit().await?;
         Ok(until)
     }
 

@@ -146,7 +146,9 @@ impl App {
             .and_then(|u| u.email)
             .unwrap_or_default();
         drop(tx);
-        if !self.verify_password(stored.clone(), old).await? {
+        let right = self.verify_password(stored.clone(), old).await?;
+        self.not_locked(caller.tenant, user, Channel::Password).await?;
+        if !right {
             self.failed(caller, user, Channel::Password).await?;
             return Err(not_present());
         }

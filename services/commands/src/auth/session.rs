@@ -127,6 +127,7 @@ impl App {
             let nobody = self.nobody(tenant, &input.email).await?;
             self.not_locked(tenant, nobody, Channel::Password).await?;
             self.verify_password(None, &input.password).await?;
+            self.not_locked(tenant, nobody, Channel::Password).await?;
             self.failed_nobody(tenant, nobody, Channel::Password).await?;
             return Err(invalid());
         };
@@ -136,7 +137,9 @@ impl App {
             principal: Principal::System,
             origin: origin.clone(),
         };
-        if !self.verify_password(stored.clone(), &input.password).await? {
+        let right = self.verify_password(stored.clone(), &input.password).await?;
+        self.not_locked(tenant, row.id, Channel::Password).await?;
+        if !right {
             self.failed(&system, row.id, Channel::Password).await?;
             return Err(invalid());
         }

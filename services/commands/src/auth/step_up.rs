@@ -191,7 +191,9 @@ impl App {
         let mut tx = self.reading(caller.tenant).await?;
         let stored = store::password(&mut tx, user).await?;
         drop(tx);
-        if !self.verify_password(stored, password).await? {
+        let right = self.verify_password(stored, password).await?;
+        self.not_locked(caller.tenant, user, Channel::Password).await?;
+        if !right {
             self.failed(caller, user, Channel::Password).await?;
             return Err(Refusal::new("INVALID_PASSWORD", 401, "this is not the password").on("password"));
         }

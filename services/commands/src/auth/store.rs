@@ -310,13 +310,27 @@ pub(crate) async fn totp(tx: &mut TenantTx, user: UserId) -> Sql<Option<TotpRow>
     .bind(user.uuid())
     .fetch_optional(&mut **tx)
     .await?;
-    row.map(|row| {
-        Ok(TotpRow {
-            wrapped: row.try_get("wrapped")?,
-            confirmed: row.try_get("confirmed")?,
-        })
+    row.as_ref().map(totp_row).transpose()
+}
+
+/// The same, for one attempt at a time: others wait until the transaction ends.
+pub(crate) async fn lock_totp(tx: &mut TenantTx, user: UserId) -> Sql<Option<TotpRow>> {
+    let row = sqlx::query(
+        "select wrapped, confirmed_at is not null as confirmed from totp where tenant_id = $1 and user_id = $2
+         for update",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(user.uuid())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.as_ref().map(totp_row).transpose()
+}
+
+fn totp_row(row: &PgRow) -> Sql<TotpRow> {
+    Ok(TotpRow {
+        wrapped: row.try_get("wrapped")?,
+        confirmed: row.try_get("confirmed")?,
     })
-    .transpose()
 }
 
 /// Keeps a secret that is not confirmed yet; a confirmed one stays.

@@ -204,12 +204,14 @@ impl App {
         confirmed: bool,
     ) -> Outcome<()> {
         let tenant = caller.tenant;
-        self.not_locked(tenant, user, channel).await?;
         let now = self.ambient().now();
+        // Before the row is held: a vault that has to be asked takes another connection.
+        let keys = self.store.vault().tenant(tenant).await?;
+        // One attempt at a time, and counted before the next one is looked at: nobody gets more by trying many at once.
         let mut tx = self.writing(tenant).await?;
-        let row = store::totp(&mut tx, user)
-            .await?
-            .filter(|row| row.confirmed == confirmed);
+        let row = store::lock_totp(&mut tx, user).await?;
+        self.not_locked_in(&mut tx, user, channel).await?;
+        let row = row.filter(|row| row.confirmed == confirmed);
         let Some(row) = row else {
             return Err(Refusal::new(
                 "NOT_ENROLLED",
@@ -218,7 +220,6 @@ impl App {
             ));
         };
         let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-        let keys = self.store.vault().tenant(tenant).await?;
         let secret = keys
             .unwrap_secret(&name(user), &row.wrapped)
             .map_err(Refusal::internal)?;
@@ -231,11 +232,13 @@ impl App {
         } else {
             confirmed && store::use_recovery_code(&mut tx, user, &recovery_hash(user, &digits), now).await?
         };
-        tx.commit().await?;
         if !good {
-            self.failed(caller, user, channel).await?;
+            let until = self.count_failure_in(&mut tx, user, channel).await?;
+            tx.commit().await?;
+            self.tell_lock(caller, user, channel, until).await?;
             return Err(wrong_code());
         }
+        tx.commit().await?;
         self.succeeded(tenant, user, channel).await
     }
 }
