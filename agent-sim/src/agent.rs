@@ -12,7 +12,7 @@ use formats::{
     Ambient, KeySet, SigningKey, Timestamp, Typ, VerifyingKey,
     agent_wire::{KeySetResponse, MachineInfo, RegisterRequest, RegisterResponse, TokenRequest, TokenResponse},
     keyset::KeySetError,
-    token::{AUDIENCE_AGENT, AccessClaims, AssertionClaims, RegistrationClaims},
+    token::{AUDIENCE_AGENT, AccessClaims, AssertionClaims, CLOCK_SKEW, RegistrationClaims},
 };
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -21,7 +21,7 @@ use crate::{
     disk::Disk,
     enforced::Bodies,
     error::{AgentError, Untrusted},
-    link::{Call, Link, Reply, client},
+    link::{Answer, Call, Link, Reply, client},
     state::{Core, Identity, KeptKey},
 };
 
@@ -131,20 +131,30 @@ impl Agent {
     async fn register_on(disk: Disk, with: Registration, around: Surroundings) -> Result<Self, AgentError> {
         let link = Link::to(&with.server, around.http.clone())?;
         let key = SigningKey::from_seed(&around.ambient.bytes());
-        let sent_at = around.ambient.now();
-        let claims = RegistrationClaims::new(
-            link.base().to_owned(),
-            with.machine.machine_id.clone(),
-            &with.token,
-            sent_at,
-        );
-        let request = RegisterRequest {
-            registration_token: with.token,
-            machine: with.machine.clone(),
-            public_key: key.public(),
-            proof: claims.sign(&key).map_err(|e| AgentError::Protocol(e.to_string()))?,
+        let call = |there: Timestamp| {
+            let machine_id = with.machine.machine_id.clone();
+            let claims = RegistrationClaims::new(link.base().to_owned(), machine_id, &with.token, there);
+            let request = RegisterRequest {
+                registration_token: with.token.clone(),
+                machine: with.machine.clone(),
+                public_key: key.public(),
+                proof: claims.sign(&key).map_err(|e| AgentError::Protocol(e.to_string()))?,
+            };
+            Call::post("/register", &request)
         };
-        let answer: RegisterResponse = link.send(&Call::post("/register", &request)?).await?.json()?;
+        let mut sent_at = around.ambient.now();
+        let mut answer = link.send(&call(sent_at)?).await?;
+        if let Some(given_at) = answer.given_at() {
+            let skew_ms = measured(0, sent_at, around.ambient.now(), given_at);
+            if skew_ms.abs() > 1_000 * CLOCK_SKEW && answer.is_refused() {
+                // A proof of this clock's moment is good for no server; the refusal said what time it is there.
+                sent_at = around.ambient.now();
+                answer = link
+                    .send(&call(Timestamp::from_millis(sent_at.millis() - skew_ms))?)
+                    .await?;
+            }
+        }
+        let answer: RegisterResponse = answer.reply()?.json()?;
         let root = with.root.unwrap_or(answer.root_key);
         let keys = KeySet::verify(&root, &answer.key_set, Some(answer.tenant_id), 0).map_err(Untrusted::from)?;
         let identity = Identity {
@@ -252,7 +262,13 @@ impl Agent {
 
     /// Makes a call that needs no access token, and notes whether the server is there.
     pub(crate) async fn send_bare(&self, call: &Call) -> Result<Reply, AgentError> {
-        let reply = self.0.link.send(call).await;
+        let sent_at = self.now();
+        let answer = self.0.link.send(call).await;
+        if let Some(given_at) = answer.as_ref().ok().and_then(Answer::given_at) {
+            let mut core = self.core();
+            core.skew_ms = measured(core.skew_ms, sent_at, self.now(), given_at);
+        }
+        let reply = answer.and_then(Answer::reply);
         let is_there = !matches!(reply, Err(AgentError::Offline(_)));
         if self.0.online.swap(is_there, Ordering::SeqCst) != is_there {
             tracing::info!(
@@ -291,26 +307,16 @@ impl Agent {
         {
             return Ok(token.text.clone());
         }
-        let (tenant, endpoint, key, skew_ms) = {
-            let core = self.core();
-            (
-                core.identity.tenant,
-                core.identity.endpoint,
-                core.identity.key.0.clone(),
-                core.skew_ms,
-            )
+        let mut sent_at = self.now();
+        let reply = match self.send_bare(&self.assertion(sent_at)?).await {
+            // The refusal said what time it is there, so that the next assertion is good.
+            Err(AgentError::Refused(problem)) if problem.code == "CLOCK_SKEW" => {
+                sent_at = self.now();
+                self.send_bare(&self.assertion(sent_at)?).await
+            }
+            other => other,
         };
-        let sent_at = self.now();
-        // By the server's clock, as far as it is known: an endpoint whose clock is wrong still gets in.
-        let there = Timestamp::from_millis(sent_at.millis() - skew_ms);
-        let claims = AssertionClaims::new(endpoint, self.0.link.url("/token"), self.0.ambient.uuid(), there);
-        let assertion = claims
-            .sign(tenant, &key)
-            .map_err(|e| AgentError::Protocol(e.to_string()))?;
-        let answer: TokenResponse = self
-            .send_bare(&Call::post("/token", &TokenRequest { assertion })?)
-            .await?
-            .json()?;
+        let answer: TokenResponse = reply?.json()?;
         self.core().skew_ms = skew(sent_at, self.now(), answer.server_time);
         self.learn_group(&answer.access_token, answer.server_time).await?;
         let life = std::time::Duration::from_secs(answer.expires_in.into());
@@ -319,6 +325,23 @@ impl Agent {
             good_until: sent_at + life,
         });
         Ok(answer.access_token)
+    }
+
+    /// The call for an access token. Its moment is that of the server's clock, as far as the difference is known: an
+    /// endpoint whose clock is wrong still gets in.
+    fn assertion(&self, now: Timestamp) -> Result<Call, AgentError> {
+        let core = self.core();
+        let (identity, there) = (&core.identity, core.by_server(now));
+        let claims = AssertionClaims::new(
+            identity.endpoint,
+            self.0.link.url("/token"),
+            self.0.ambient.uuid(),
+            there,
+        );
+        let assertion = claims
+            .sign(identity.tenant, &identity.key.0)
+            .map_err(|e| AgentError::Protocol(e.to_string()))?;
+        Call::post("/token", &TokenRequest { assertion })
     }
 
     /// Fetches a new access token for the group that it names. Whether that is another one than before is told.
@@ -332,7 +355,7 @@ impl Agent {
     /// Verifies the access token and takes the group that it names: the only way in which an agent is moved.
     async fn learn_group(&self, token: &str, server_time: Timestamp) -> Result<(), AgentError> {
         let verify = |keys: &KeySet| {
-            let key_of = |kid: &str| keys.find(Typ::AccessToken.purpose()?, kid, self.now());
+            let key_of = |kid: &str| keys.find(Typ::AccessToken.purpose()?, kid, server_time);
             AccessClaims::verify(token, self.0.link.base(), AUDIENCE_AGENT, server_time, key_of)
         };
         let first = verify(&self.core().keys);
@@ -381,6 +404,20 @@ impl Agent {
             Err(KeySetError::NotNewer { known, offered }) if known == offered => Ok(false),
             Err(other) => Err(Untrusted::from(other).into()),
         }
+    }
+}
+
+/// The skew that was known, or another one where the date of an answer contradicts it. A date is of the second in which
+/// the answer was given, between sending and receiving: it tells less than the exact time that comes with tokens.
+fn measured(known: i64, sent: Timestamp, received: Timestamp, given: Timestamp) -> i64 {
+    let (least, most) = (
+        sent.millis() - given.millis() - 1_000,
+        received.millis() - given.millis(),
+    );
+    if (least..=most).contains(&known) {
+        known
+    } else {
+        most - 500
     }
 }
 

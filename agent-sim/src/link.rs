@@ -1,11 +1,19 @@
 //! HTTP to the server: one call, one bounded answer. Knows addresses and limits, and nothing of what is said.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use formats::agent_wire::{MAX_WAIT, PREFIX, Problem};
+use formats::{
+    Timestamp,
+    agent_wire::{MAX_WAIT, PREFIX, Problem},
+};
 use reqwest::{
     Method, StatusCode, Url,
-    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH},
+    header::{
+        ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -39,6 +47,13 @@ impl std::fmt::Debug for Call {
         // Bodies and headers hold tokens and codes.
         write!(f, "{} {}", self.method, self.path)
     }
+}
+
+/// One answer, whatever its status.
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
 }
 
 /// One answer with a status below 400.
@@ -115,8 +130,8 @@ impl Link {
     /// Makes the call.
     ///
     /// # Errors
-    /// [`AgentError::Offline`], [`AgentError::Refused`], [`AgentError::Protocol`], [`Untrusted::Endless`].
-    pub async fn send(&self, call: &Call) -> Result<Reply, AgentError> {
+    /// [`AgentError::Offline`], [`Untrusted::Endless`].
+    pub async fn send(&self, call: &Call) -> Result<Answer, AgentError> {
         let mut request = self
             .http
             .request(call.method.clone(), self.url(&call.path))
@@ -134,6 +149,31 @@ impl Link {
             }
             body.extend_from_slice(&chunk);
         }
+        Ok(Answer { status, headers, body })
+    }
+}
+
+impl Answer {
+    /// The second in which the server gave it, by the server's clock.
+    #[must_use]
+    pub fn given_at(&self) -> Option<Timestamp> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        let since = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
+    }
+
+    /// Whether it is a refusal.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.status.is_client_error()
+    }
+
+    /// What it says, if it is no refusal.
+    ///
+    /// # Errors
+    /// [`AgentError::Offline`], [`AgentError::Refused`], [`AgentError::Protocol`], [`Untrusted::Endless`].
+    pub fn reply(self) -> Result<Reply, AgentError> {
+        let Self { status, headers, body } = self;
         if status.is_client_error() || status.is_server_error() {
             return Err(refusal(status, &body));
         }

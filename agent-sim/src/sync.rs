@@ -119,7 +119,7 @@ impl Agent {
             .as_ref()
             .map(|enforced| &enforced.statement)
             .filter(|known| known.group == group);
-        Statement::accept(token, &core.keys, group, known, self.now())
+        Statement::accept(token, &core.keys, group, known, core.by_server(self.now()))
     }
 
     /// A 304: a newer statement about the body in hand, or about a version that changed nothing in it.

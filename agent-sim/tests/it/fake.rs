@@ -330,11 +330,15 @@ type Server = State<Arc<Fake>>;
 
 async fn when_up(State(fake): Server, request: Request, next: Next) -> Response {
     let is_down = fake.told().is_down;
-    if is_down {
+    let mut response = if is_down {
         StatusCode::SERVICE_UNAVAILABLE.into_response()
     } else {
         next.run(request).await
-    }
+    };
+    let now = Duration::from_millis(fake.ambient.now().millis().unsigned_abs());
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + now);
+    response.headers_mut().insert(header::DATE, date.parse().unwrap());
+    response
 }
 
 fn problem(status: StatusCode, code: &str) -> Response {
@@ -347,7 +351,9 @@ fn problem(status: StatusCode, code: &str) -> Response {
 
 async fn register(State(fake): Server, Json(body): Json<RegisterRequest>) -> Response {
     let now = fake.ambient.now();
-    let claims = RegistrationClaims::verify(&body.proof, &body.public_key, &fake.url, now, 60).unwrap();
+    let Ok(claims) = RegistrationClaims::verify(&body.proof, &body.public_key, &fake.url, now, 60) else {
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, "PROOF_INVALID");
+    };
     if body.registration_token != TOKEN || !claims.is_for(&body.machine.machine_id, TOKEN) {
         return problem(StatusCode::UNAUTHORIZED, "BAD_TOKEN");
     }
@@ -373,7 +379,9 @@ async fn token(State(fake): Server, Json(body): Json<TokenRequest>) -> Response 
     );
     let key = fake.told().endpoint_key.unwrap();
     let aud = format!("{}/agent/v1/token", fake.url);
-    AssertionClaims::verify(&body.assertion, fake.tenant, fake.endpoint, &key, &aud, now).unwrap();
+    if AssertionClaims::verify(&body.assertion, fake.tenant, fake.endpoint, &key, &aud, now).is_err() {
+        return problem(StatusCode::UNAUTHORIZED, "CLOCK_SKEW");
+    }
     let claims = AccessClaims {
         iss: fake.url.clone(),
         aud: AUDIENCE_AGENT.into(),

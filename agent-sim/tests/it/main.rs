@@ -9,6 +9,7 @@
 mod approvals;
 mod attacks;
 mod cli;
+mod clocks;
 mod doors;
 mod fake;
 mod fleet;

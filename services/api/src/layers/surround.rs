@@ -3,12 +3,12 @@
 use std::{
     any::Any,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -75,6 +75,13 @@ pub(crate) async fn surround(State(state): State<ApiState>, mut request: Request
     held.release();
     let took = began.elapsed();
     finish(&state.config, &slot, &id, &mut response);
+    if route.starts_with(formats::agent_wire::PREFIX) {
+        // Agents measure their clocks by it, and theirs is judged by ours.
+        let now = UNIX_EPOCH + Duration::from_millis(state.app.ambient().now().millis().max(0).unsigned_abs());
+        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now)) {
+            response.headers_mut().insert(header::DATE, date);
+        }
+    }
     state.metrics.count(&method, &route, response.status(), took);
     log(&span, &response, took);
     response

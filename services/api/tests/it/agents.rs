@@ -370,6 +370,21 @@ async fn a_record_is_shown_whole_and_one_under_a_taken_number_is_kept_beside_the
 }
 
 #[tokio::test]
+async fn every_answer_tells_agents_the_servers_time_refusals_too() {
+    let world = World::new().await;
+    let agent = world.agent("lab").await;
+    let assertion = agent.assertion();
+    world.clock.advance(Duration::from_secs(3_600));
+    let late = agent.ask_token(&assertion).await.expect(401);
+    assert_eq!(
+        (late.code().as_str(), late.header("date")),
+        ("CLOCK_SKEW", "Mon, 02 Mar 2026 10:00:00 GMT")
+    );
+    let answer = agent.get("/agent/v1/keyset", &[]).await;
+    assert_eq!(answer.header("date"), "Mon, 02 Mar 2026 10:00:00 GMT");
+}
+
+#[tokio::test]
 async fn a_heartbeat_and_an_inventory_are_kept() {
     let world = World::new().await;
     let agent = world.agent("lab").await;
