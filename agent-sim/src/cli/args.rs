@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use formats::VerifyingKey;
+use policy_engine::Os;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -82,6 +83,9 @@ pub(super) struct Register {
     /// The machine's name [default: its host name]
     #[arg(long, value_name = "NAME")]
     pub(super) machine_name: Option<String>,
+    /// The operating system it passes for, in rehearsals: windows, macos or linux [default: its own]
+    #[arg(long, value_name = "SYSTEM")]
+    pub(super) machine_os: Option<Os>,
     /// The machine's id [default: /etc/machine-id]
     #[arg(long, value_name = "ID")]
     pub(super) machine_id: Option<String>,

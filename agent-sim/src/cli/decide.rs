@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use formats::agent_wire::RequestStatus;
 use policy_engine::{Action, Index, Outcome, Snapshot, Step};
 use serde_json::json;
@@ -61,6 +61,17 @@ pub(super) async fn request(dir: &Path, with: Request, around: Surroundings) -> 
         around,
         "ask through its socket: curl --unix-socket …/agent.sock http://agent/actions",
     )?;
+    let machine = agent.identity().machine;
+    if (&action.machine.name, action.machine.os) != (&machine.name, machine.os) {
+        // The server would judge it as that of the machine that registered, and flag it.
+        bail!(
+            "machine has to be the one that registered: {} ({}), not {} ({})",
+            machine.name,
+            machine.os,
+            action.machine.name,
+            action.machine.os
+        );
+    }
     let synced = agent.sync_once().await;
     if let Err(error) = &synced {
         tracing::warn!(%error, "the snapshot could not be refreshed; the last good one decides");

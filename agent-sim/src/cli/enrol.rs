@@ -22,6 +22,7 @@ pub(super) async fn register(dir: &Path, with: Register, around: Surroundings) -
     };
     let mut machine = local::machine().context("this machine has no name or no id")?;
     machine.name = with.machine_name.unwrap_or(machine.name);
+    machine.os = with.machine_os.unwrap_or(machine.os);
     machine.machine_id = with.machine_id.unwrap_or(machine.machine_id);
     if root.is_none() {
         tracing::warn!("no root key was given: whoever answers at {server} now is trusted from now on");

@@ -58,6 +58,10 @@ impl Shell {
     }
 
     async fn register(&self) -> Value {
+        self.register_as("linux").await
+    }
+
+    async fn register_as(&self, os: &str) -> Value {
         let package = self.file(
             "package.json",
             &json!({"installer": null, "server": self.fake.url, "registrationToken": TOKEN,
@@ -67,6 +71,10 @@ impl Shell {
             "register",
             "--package",
             package.to_str().unwrap(),
+            "--machine-name",
+            "ws-1",
+            "--machine-os",
+            os,
             "--machine-id",
             "8f1c",
             "--json",
@@ -193,6 +201,20 @@ async fn a_machine_registers_once_evaluates_and_asks() {
     );
     let told = shell.fake.told();
     assert_eq!((told.submitted.len(), told.stored.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_another_machine_than_the_one_that_registered_is_not_filed() {
+    let shell = Shell::start().await;
+    shell.fake.publish(&[policy("p", &["approval"])]);
+    shell.register_as("windows").await;
+    let asked = shell
+        .run(&["request", &shell.action(), "--justification", "Payroll", "--wait", "0"])
+        .await;
+    assert_eq!(asked.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(said.contains("ws-1 (windows), not ws-1 (linux)"), "{said}");
+    assert_eq!(shell.fake.told().submitted.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ export async function machine(ready, tenant, name) {
   const state = mkdtempSync(join(tmpdir(), "portcullis-agent-"));
   const env = { ...process.env, PORTCULLIS_AGENT_STATE: join(state, "state") };
   const token = tenant.deploymentGroups[0].registrationToken;
-  const options = ["--server", ready.url, "--token", token, "--root", tenant.rootKey, "--machine-name", name, "--machine-id", crypto.randomUUID()];
+  const options = ["--server", ready.url, "--token", token, "--root", tenant.rootKey, "--machine-name", name, "--machine-os", "windows", "--machine-id", crypto.randomUUID()];
   await run(program, ["register", ...options], { env });
   return {
     /** Files a request for a program in the downloads, and does not wait for the decision. */
