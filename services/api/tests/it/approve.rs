@@ -365,3 +365,61 @@ async fn the_pages_of_a_suspended_tenant_show_and_decide_nothing() {
     assert_eq!(scene.status().await, Status::Pending);
     scene.visit("").await.expect(200);
 }
+
+#[tokio::test]
+async fn whoever_gave_the_requests_code_may_deny_it_here_too_and_not_approve_it() {
+    let world = World::new().await;
+    let document = serde_json::json!({
+        "name": "Ask, and a code", "type": "privilege_elevation", "status": "enforce",
+        "controls": ["approval", "mfa"], "users": ["*"], "machines": ["*"], "applications": ["path:/opt/*"],
+    });
+    let document = serde_json::from_value(document).unwrap();
+    let written = world
+        .app
+        .create_policy(&world.system(), document, String::new())
+        .await
+        .unwrap();
+    assert!(world.app.settled(world.tenant, written.position).await);
+    let agent = world.agent("lab").await;
+    let scene = scene(&world, &agent).await;
+    world.settle(world.tenant).await;
+    let given = serde_json::json!({
+        "email": "ann@acme.example", "code": world.code(), "digest": scene.digest,
+        "actionType": "privilege_elevation", "endpointUser": "dora",
+    });
+    agent.post("/agent/v1/mfa/verify", &given).await.expect(200);
+    world.clock.advance(std::time::Duration::from_secs(31));
+
+    let page = scene.visit("").await.expect(200).text();
+    assert!(page.contains("Its one-time code was yours"), "{page}");
+    assert!(
+        page.contains("value=\"deny\"") && !page.contains("value=\"approve\""),
+        "{page}"
+    );
+    let code = world.code();
+    let approve = [
+        ("button", "approve"),
+        ("digest", &scene.digest),
+        ("code", &code),
+        ("uses", ""),
+        ("minutes", ""),
+    ];
+    let refused = scene.send("", &approve).await;
+    assert!(
+        refused.text().contains("Whoever approves a request can"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(scene.status().await, Status::Pending);
+    world.clock.advance(std::time::Duration::from_secs(31));
+    let code = world.code();
+    let deny = [
+        ("button", "deny"),
+        ("digest", &scene.digest),
+        ("code", &code),
+        ("comment", "No"),
+    ];
+    scene.send("", &deny).await.expect(303);
+    assert_eq!(scene.status().await, Status::Denied);
+    assert!(scene.visit("").await.text().contains("This request was denied"));
+}

@@ -35,6 +35,8 @@ pub struct Eligible {
     pub status: Status,
     /// Who may decide it, each once; nobody where it is closed.
     pub approvers: Vec<(UserView, Side)>,
+    /// Who may deny it and not approve it, since its one-time code was theirs.
+    pub deniers: Vec<UserId>,
 }
 
 /// What is known of the people around some requests.
@@ -102,6 +104,7 @@ impl People {
         let secondary = self.able(request, &request.route.secondary);
         let status = stands(request, !secondary.is_empty(), self.now);
         let mut approvers: Vec<(UserView, Side)> = Vec::new();
+        let mut deniers = Vec::new();
         if status.is_open() {
             let primary = self.able(request, &request.route.primary);
             let administrators: Vec<_> = self.administrators.iter().filter(|u| self.may(request, u)).collect();
@@ -118,13 +121,19 @@ impl People {
                 for user in users {
                     let gave_code = self.code_givers.contains(&(request.id, user.id));
                     let decided = request.decisions.iter().any(|decision| decision.approver == user.id);
-                    if !gave_code && !decided && approvers.iter().all(|(known, _)| known.id != user.id) {
+                    if gave_code && !decided {
+                        deniers.push(user.id);
+                    } else if !decided && approvers.iter().all(|(known, _)| known.id != user.id) {
                         approvers.push((user.clone(), side));
                     }
                 }
             }
         }
-        Eligible { status, approvers }
+        Eligible {
+            status,
+            approvers,
+            deniers,
+        }
     }
 
     /// Whom of these the account and its roles let decide, their own request aside.

@@ -156,6 +156,10 @@ impl Page {
     }
 
     fn open(&self) -> bool {
+        matches!(self.standing, Standing::Open | Standing::Deniable)
+    }
+
+    fn may_approve(&self) -> bool {
         self.standing == Standing::Open
     }
 
@@ -192,7 +196,7 @@ async fn known_as(state: &ApiState, caller: &commands::Caller) -> Outcome<String
 
 const fn title(found: &Found) -> &'static str {
     match (found.standing, found.row.status) {
-        (Standing::Open, _) => "A request waits for your decision",
+        (Standing::Open | Standing::Deniable, _) => "A request waits for your decision",
         (Standing::Late, _) | (_, Status::Expired) => "The time to decide is over",
         (Standing::NotYours, _) => "This request is not yours to decide",
         (_, Status::Approved) => "This request was approved",
@@ -209,6 +213,10 @@ fn sentence(found: &Found) -> String {
     let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
     match (found.standing, row.status) {
         (Standing::Open, _) => format!("It can be decided until {}.", moment(row.deadline)),
+        (Standing::Deniable, _) => format!(
+            "It can be decided until {}. Its one-time code was yours: you may deny it, and others have to approve it.",
+            moment(row.deadline)
+        ),
         (Standing::Late, Status::Pending) if !row.route.secondary.is_empty() => {
             let deadline = moment(row.deadline);
             format!("It could be decided until {deadline}; now others are asked. Load this page again in a moment.")

@@ -53,6 +53,8 @@ impl Visit {
 pub(super) enum Standing {
     /// They may decide it.
     Open,
+    /// They may deny it; approve it may others, since its one-time code was theirs.
+    Deniable,
     /// Its time is over, or about to be judged by the scheduler.
     Late,
     /// Nobody decides it any more.
@@ -108,6 +110,7 @@ pub(super) async fn find(state: &ApiState, visit: &Visit) -> Outcome<Option<Foun
         match eligible.remove(&row.id) {
             Some(now) if !now.status.is_open() => Standing::Late,
             Some(now) if now.approvers.iter().any(|(user, _)| user.id == link.approver) => Standing::Open,
+            Some(now) if now.deniers.contains(&link.approver) => Standing::Deniable,
             _ => Standing::NotYours,
         }
     };
