@@ -9,9 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { approvalPage } from "./approval.mjs";
 import { axe, launch, open, settled, signIn, sticksOut } from "./browser.mjs";
+import { deciding } from "./deciding.mjs";
 import { inventory } from "./inventory.mjs";
 import { passkeys } from "./passkeys.mjs";
 import { policyImport } from "./policy-import.mjs";
+import { rollout } from "./rollout.mjs";
+import { secondFactor } from "./second-factor.mjs";
 
 const readyFile = process.env.PORTCULLIS_READY;
 if (!readyFile) {
@@ -258,6 +261,9 @@ try {
   const stage = { browser, ready, url, tenant, neighbour, admin, step, as, shots };
   await inventory(stage);
   await policyImport(stage);
+  await rollout(stage);
+  await deciding(stage);
+  await secondFactor(stage);
   await passkeys(stage);
   await approvalPage(stage);
 } finally {

@@ -90,12 +90,14 @@ describe("the request queue", () => {
   it("decides several at once, and names those that were refused", async () => {
     const stage = show("/requests");
     await screen.findByRole("table", { name: "Requests" });
-    fireEvent.click(screen.getByRole("checkbox", { name: "Choose the request of CORP\\member5" }));
-    fireEvent.click(screen.getByRole("checkbox", { name: "Choose the request of LAPTOP-17\\helper" }));
+    fireEvent.click(screen.getByRole("checkbox", { name: /^Choose .* of CORP\\member5$/ }));
+    fireEvent.click(screen.getByRole("checkbox", { name: /^Choose .* of LAPTOP-17\\helper$/ }));
     (stage.world.requests[1] as Record<string, unknown>).status = "CANCELLED";
     press("Approve 2");
     await screen.findByText("1 done, 1 refused");
     expect(screen.getByText(/Somebody else was faster/)).toBeTruthy();
+    // What was decided is not chosen any more; what was refused is.
+    expect(screen.getByText("1 request chosen")).toBeTruthy();
     expect(stage.world.requests.map((request) => request.status).slice(0, 2)).toEqual(["APPROVED", "CANCELLED"]);
   });
 

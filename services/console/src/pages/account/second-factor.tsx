@@ -87,7 +87,6 @@ function Enrol({ session, enrolment, onDone }: { session: Session; enrolment: To
         void confirm.run(async () => onDone(await confirmTotp(session, code.trim())));
       }}
     >
-      {confirm.refusal && <Note tone="bad">{confirm.refusal}</Note>}
       <p>Scan the code with your app or type the key into it, then enter the digits it shows.</p>
       {enrolment.qrSvg && <img className="qr" width={200} height={200} alt="QR code with the key below" src={`data:image/svg+xml,${encodeURIComponent(enrolment.qrSvg)}`} />}
       <div className="secret">{enrolment.secret}</div>
@@ -95,7 +94,7 @@ function Enrol({ session, enrolment, onDone }: { session: Session; enrolment: To
         <Copy text={enrolment.secret} label="Copy the key" />
         {enrolment.uri.startsWith("otpauth:") && <a href={enrolment.uri}>Open in an app on this device</a>}
       </div>
-      <TextInput label="One-time code" required inputMode="numeric" autoComplete="one-time-code" value={code} onChange={(event) => setCode(event.currentTarget.value)} />
+      <TextInput label="One-time code" required inputMode="numeric" autoComplete="one-time-code" value={code} error={confirm.refusal} onChange={(event) => setCode(event.currentTarget.value)} />
       <div className="row">
         <Button type="submit" loading={confirm.running}>
           Confirm

@@ -110,7 +110,7 @@ function Summary({ policy }: { policy: PolicyView }) {
             ["Risk", policy.type !== "LEAST_PRIVILEGE" && <Risk key="r" level={policy.riskLevel} />],
             ["Access lasts", policy.type !== "LEAST_PRIVILEGE" && duration(document.accessMinutes)],
             ["One-time code", document.controls.includes("mfa") && (document.mfaAlways ? "Asked every time" : "Once in five minutes")],
-            ["Message", document.notification && document.notification.message],
+            ["Message", document.notification?.message || null],
           ]}
         />
       </Card>
@@ -120,7 +120,7 @@ function Summary({ policy }: { policy: PolicyView }) {
             <p>
               It goes to {policy.stagedRevision.stagedTo.map((group) => group.name).join(", ") || "no group"} first; all others keep revision {policy.revision}.
             </p>
-            <Link to={`/policies/${policy.id}/revisions`}>Compare and promote</Link>
+            <Link to={`/policies/${policy.id}/revisions`}>Compare, promote or withdraw</Link>
           </Note>
         )}
         <Warnings warnings={policy.warnings} />

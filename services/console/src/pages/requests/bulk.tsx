@@ -5,6 +5,7 @@ import type { BulkDecideMutation, DecisionVerdict } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { Card } from "../../parts/page";
 import { Note, ProblemNote, Ready } from "../../parts/states";
+import { Visible } from "../../parts/visible";
 import { PROVE, ProveFirst } from "./prove-first";
 
 const BulkDecideAct = graphql(`
@@ -22,8 +23,14 @@ const FactorsLook = graphql(`
   }
 `);
 
-/** One decision for all chosen requests. Each succeeds or fails on its own, and the failures are named. */
-export function BulkDecide({ chosen, onDone }: { chosen: ReadonlyMap<string, string>; onDone: () => void }) {
+/** What is decided on: the digest that was shown, and the action in one line. */
+export interface Chosen {
+  digest: string;
+  what: string;
+}
+
+/** One decision for all chosen requests. Each succeeds or fails on its own, and the failures are named and stay chosen. */
+export function BulkDecide({ chosen, onDecided, onDone }: { chosen: ReadonlyMap<string, Chosen>; onDecided: (ids: string[]) => void; onDone: () => void }) {
   const act = useAct(BulkDecideAct);
   const [comment, setComment] = useState("");
   const [proving, setProving] = useState<DecisionVerdict>();
@@ -34,13 +41,14 @@ export function BulkDecide({ chosen, onDone }: { chosen: ReadonlyMap<string, str
       input: {
         verdict,
         comment: comment.trim() || null,
-        requests: [...chosen].map(([requestId, digest]) => ({ requestId, digest })),
+        requests: [...chosen].map(([requestId, { digest }]) => ({ requestId, digest })),
       },
     });
     if (!data) return;
     setProving(data.bulkDecide.results.some((result) => result.error?.code === PROVE) ? verdict : undefined);
     setResults(data.bulkDecide.results);
     if (data.bulkDecide.results.every((result) => !result.error)) onDone();
+    else onDecided(data.bulkDecide.results.filter((result) => !result.error).map((result) => result.requestId));
   };
   const failed = results.filter((result) => result.error);
   if (proving) {
@@ -78,7 +86,7 @@ export function BulkDecide({ chosen, onDone }: { chosen: ReadonlyMap<string, str
             <ul>
               {failed.map((result) => (
                 <li key={result.requestId}>
-                  <span className="mono">{result.requestId}</span>: {result.error?.message}
+                  <Visible text={chosen.get(result.requestId)?.what ?? result.requestId} />: {result.error?.message}
                 </li>
               ))}
             </ul>

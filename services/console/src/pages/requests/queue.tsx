@@ -14,7 +14,7 @@ import { RequestTag, Risk, spell, Tag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { Visible } from "../../parts/visible";
 import { can, useViewer } from "../../shell/viewer";
-import { BulkDecide } from "./bulk";
+import { BulkDecide, type Chosen } from "./bulk";
 
 const QueueLook = graphql(`
   query RequestQueue($filter: RequestFilter, $sort: RequestSort!, $search: String, $after: String) {
@@ -72,7 +72,7 @@ export function RequestQueue() {
   const viewer = useViewer();
   const { values, set, any, clear } = useFilters(names);
   const cursor = useCursor();
-  const [chosen, setChosen] = useState<ReadonlyMap<string, string>>(new Map());
+  const [chosen, setChosen] = useState<ReadonlyMap<string, Chosen>>(new Map());
   const { restart } = cursor;
   useEffect(() => restart(), [values, restart]);
 
@@ -94,7 +94,7 @@ export function RequestQueue() {
   const choose = (row: Row, on: boolean) =>
     setChosen((before) => {
       const after = new Map(before);
-      if (on && after.size < 100) after.set(row.id, row.digest);
+      if (on && after.size < 100) after.set(row.id, { digest: row.digest, what: subject(row.action) });
       else after.delete(row.id);
       return after;
     });
@@ -107,7 +107,7 @@ export function RequestQueue() {
             cell: (row: Row) =>
               row.viewerCanDecide ? (
                 <Checkbox
-                  aria-label={`Choose the request of ${row.requester.account}`}
+                  aria-label={`Choose ${subject(row.action)} of ${row.requester.account}`}
                   checked={chosen.has(row.id)}
                   onChange={(event) => choose(row, event.currentTarget.checked)}
                 />
@@ -205,7 +205,13 @@ export function RequestQueue() {
           </Button>
         )}
       </div>
-      {chosen.size > 0 && <BulkDecide chosen={chosen} onDone={() => setChosen(new Map())} />}
+      {chosen.size > 0 && (
+        <BulkDecide
+          chosen={chosen}
+          onDecided={(ids) => setChosen((before) => new Map([...before].filter(([id]) => !ids.includes(id))))}
+          onDone={() => setChosen(new Map())}
+        />
+      )}
       <Card flush>
         <Ready look={look}>
           {({ requests }) =>
