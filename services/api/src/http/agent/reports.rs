@@ -26,6 +26,8 @@ const ADMINISTRATORS: usize = 1_000;
 const NAME: usize = 500;
 const TEXT: usize = 1_000;
 const PATH: usize = 32_767;
+/// The most bytes of a name and of a publisher: both are a key of an index, which takes 2,704 of a row.
+const KEY: usize = 1_000;
 /// The most parts of an agent.
 const PLUGINS: usize = 32;
 
@@ -99,15 +101,23 @@ fn judge(inventory: &Inventory) -> Result<(), Refusal> {
         fits.then_some(())
             .ok_or_else(|| Refusal::bad_input(field.clone(), message()))
     };
+    let key = |field: String, text: &str| {
+        let message = || format!("{field} has to have at most {KEY} bytes in UTF-8");
+        (text.to_lowercase().len() <= KEY)
+            .then_some(())
+            .ok_or_else(|| Refusal::bad_input(field.clone(), message()))
+    };
     count("applications", inventory.applications.len(), PROGRAMS)?;
     count("administrators", inventory.administrators.len(), ADMINISTRATORS)?;
     text("osVersion".to_owned(), &inventory.os_version, 0, NAME)?;
     for (n, account) in inventory.administrators.iter().enumerate() {
         text(format!("administrators[{n}]"), account, 1, NAME)?;
+        key(format!("administrators[{n}]"), account)?;
     }
     for (n, program) in inventory.applications.iter().enumerate() {
         let field = |name: &str| format!("applications[{n}].{name}");
         text(field("name"), &program.name, 1, NAME)?;
+        key(field("name"), &program.name)?;
         text(field("version"), &program.version, 0, TEXT)?;
         text(
             field("publisher"),
@@ -115,6 +125,7 @@ fn judge(inventory: &Inventory) -> Result<(), Refusal> {
             0,
             TEXT,
         )?;
+        key(field("publisher"), program.publisher.as_deref().unwrap_or_default())?;
         text(field("path"), program.path.as_deref().unwrap_or_default(), 0, PATH)?;
         if program
             .sha256

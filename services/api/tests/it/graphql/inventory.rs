@@ -178,6 +178,18 @@ async fn an_inventory_that_cannot_be_kept_is_refused_by_its_field() {
             "applications[0].name",
         ),
         (
+            json!({ "applications": [{ "name": "\u{1f5dd}".repeat(251) }] }),
+            "applications[0].name",
+        ),
+        (
+            json!({ "applications": [{ "name": "x", "publisher": "\u{e4}".repeat(501) }] }),
+            "applications[0].publisher",
+        ),
+        (
+            json!({ "administrators": ["\u{1f5dd}".repeat(251)] }),
+            "administrators[0]",
+        ),
+        (
             json!({ "applications": [{ "name": "x", "version": "x".repeat(1_001) }] }),
             "applications[0].version",
         ),
@@ -199,12 +211,16 @@ async fn an_inventory_that_cannot_be_kept_is_refused_by_its_field() {
             (&json!("BAD_INPUT"), &json!(field))
         );
     }
-    // The longest that is taken.
-    let name = "\u{1f5dd}".repeat(500);
+    // The longest that is taken, of characters that no index can make shorter.
+    let various = |from: u32, count: u32| -> String {
+        let nth = |n: u32| char::from_u32(from + n * 7_919 % 20_000);
+        (0..count).filter_map(nth).collect()
+    };
+    let (name, publisher) = (various(0x4e00, 333), various(0x4e00, 333));
     let path = format!("/{}", "\u{e4}".repeat(32_766));
     report(
         &agent,
-        json!([{ "name": name, "version": "1".repeat(1_000), "publisher": name, "path": path }]),
+        json!([{ "name": name, "version": "1".repeat(1_000), "publisher": publisher, "path": path }]),
     )
     .await;
 }
