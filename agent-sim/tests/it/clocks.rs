@@ -34,15 +34,15 @@ async fn a_clock_that_jumps_after_registration_costs_no_token() {
     let tokens = server.told().tokens;
 
     // Ahead: the token in hand seems to have ended, and the next assertion is of a moment that is not yet.
-    clock.advance(HOUR * 5);
+    clock.advance(HOUR);
     agent.sync_once().await.unwrap();
-    assert_eq!((server.told().tokens, hours(&agent)), (tokens + 1, 5.0));
+    assert_eq!((server.told().tokens, hours(&agent)), (tokens + 1, 1.0));
 
     // The server goes on and the endpoint's clock stands: it is behind by then.
     server.advance(HOUR * 12);
     agent.heartbeat().await.unwrap();
     agent.sync_once().await.unwrap();
-    assert_eq!(hours(&agent), -7.0);
+    assert_eq!(hours(&agent), -11.0);
     assert!(server.told().tokens > tokens + 1);
 }
 
@@ -72,16 +72,29 @@ async fn any_answer_tells_that_the_clock_jumped_and_none_spoils_what_is_known_ex
 async fn a_machine_whose_clock_is_wrong_registers_and_a_restarted_agent_gets_in() {
     let server = Fake::start().await;
     let (clock, around) = endpoint_of(&server);
-    clock.advance(HOUR * 30);
+    clock.advance(HOUR);
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let with = server.registration(Some(server.root.public()));
     let agent = Agent::register(&state, with, around.clone()).await.unwrap();
-    assert_eq!(hours(&agent), 30.0);
+    assert_eq!(hours(&agent), 1.0);
     drop(agent);
     let agent = Agent::open(&state, around).unwrap();
     agent.sync_once().await.unwrap();
-    assert_eq!(hours(&agent), 30.0);
+    assert_eq!(hours(&agent), 1.0);
+}
+
+#[tokio::test]
+async fn answers_that_are_dated_back_keep_no_statement_fresh() {
+    let server = Fake::start().await;
+    let (clock, around) = endpoint_of(&server);
+    let with = server.registration(Some(server.root.public()));
+    let agent = Agent::register_in_memory(with, around).await.unwrap();
+    agent.sync_once().await.unwrap();
+    // To the agent, a server whose time stands still is one whose old answers are played again.
+    clock.advance(HOUR * 48);
+    let refused = agent.sync_once().await.unwrap_err();
+    assert!(refused.to_string().contains("expired"), "{refused}");
 }
 
 #[tokio::test]
