@@ -12,6 +12,43 @@ async fn filed(agent: &Agent<'_>, path: &str) -> (Value, String) {
 }
 
 #[tokio::test]
+async fn an_action_that_nobody_tried_is_explained_policy_by_policy_and_with_a_draft() {
+    let world = World::new().await;
+    let owner = world.browser("owner").await;
+    world.policy("Ask first", "/opt/*").await;
+    world.policy("Elsewhere", "/srv/*").await;
+    let agent = world.agent("lab").await;
+    let (action, _) = agent.action("/opt/tool");
+    let query = "query($input: ExplainDecisionInput!) { explainDecision(input: $input) { outcome steps settledBy same \
+                 considered { policy { name } matched failedField } } }";
+    let explained =
+        async |input: Value| data(&owner, query, json!({ "input": input })).await["explainDecision"].clone();
+    let now = explained(json!({ "action": action })).await;
+    assert_eq!(
+        (&now["outcome"], &now["steps"], &now["same"]),
+        (&json!("REQUIRED"), &json!(["JUSTIFICATION", "APPROVAL"]), &json!(null)),
+        "{now}"
+    );
+    assert!(!now["settledBy"].as_str().unwrap().is_empty(), "{now}");
+    let considered = now["considered"].as_array().unwrap();
+    let of = |name: &str| considered.iter().find(|c| c["policy"]["name"] == name).unwrap();
+    assert_eq!(
+        (&of("Ask first")["matched"], &of("Ask first")["failedField"]),
+        (&json!(true), &json!(null))
+    );
+    assert_eq!(
+        (&of("Elsewhere")["matched"], &of("Elsewhere")["failedField"]),
+        (&json!(false), &json!("applications"))
+    );
+    let draft = json!({
+        "name": "No more", "type": "privilege_elevation", "status": "enforce", "controls": ["deny"],
+        "users": ["*"], "machines": ["*"], "applications": ["path:/opt/*"],
+    });
+    let then = explained(json!({ "action": action, "draft": draft })).await;
+    assert_eq!(then["outcome"], "DENIED", "{then}");
+}
+
+#[tokio::test]
 async fn a_recorded_decision_is_explained_on_the_snapshot_that_it_cites() {
     let world = World::new().await;
     let owner = world.browser("owner").await;
