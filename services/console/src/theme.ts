@@ -17,6 +17,12 @@ const brick: MantineColorsTuple = [
   "#fdecec", "#f8d5d5", "#eca9a9", "#e17b7b", "#d75656", "#cf3f3f", "#b42c2c", "#b42c2c", "#972525", "#741c1c",
 ];
 
+/**
+ * A modal `dialog` makes everything outside of it inert, a list in a portal too; so lists open beside their field, and
+ * fixed, so that the dialog's edge cuts nothing off.
+ */
+const beside = { withinPortal: false, floatingStrategy: "fixed", shadow: "md" } as const;
+
 /** The one description of colours and type; theme.css is made from it when the console is built. */
 export const theme = createTheme({
   primaryColor: "ink",
@@ -30,10 +36,9 @@ export const theme = createTheme({
   headings: { fontWeight: "650" },
   cursorType: "pointer",
   respectReducedMotion: true,
-  // A modal `dialog` makes everything outside of it inert, a list in a portal too; so lists open beside their field.
   components: {
-    MultiSelect: { defaultProps: { comboboxProps: { withinPortal: false } } },
-    TagsInput: { defaultProps: { comboboxProps: { withinPortal: false } } },
+    MultiSelect: { defaultProps: { comboboxProps: beside } },
+    TagsInput: { defaultProps: { comboboxProps: beside } },
   },
 });
 

@@ -13,6 +13,8 @@ export interface Loaded<Data> {
   problem: Problem | undefined;
   /** True while there is nothing to show yet. */
   loading: boolean;
+  /** The answer is under way; until then `data` may still be of the question before. */
+  busy: boolean;
   /** The server gave no answer just now; `data` is what it said last to the same question. */
   late: boolean;
   reload: () => void;
@@ -52,6 +54,7 @@ export function useLook<Data, Variables extends AnyVariables>(
     data: late ? last.data : result.data,
     problem: late ? undefined : problem,
     loading: !result.data && !result.error,
+    busy: result.fetching,
     late,
     reload,
   };

@@ -3,19 +3,26 @@ import { useState } from "react";
 import { graphql } from "../../gql";
 import type { ActionType } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
+import { useFound } from "../../graphql/pages";
 import { messageFor } from "../../graphql/problem";
+import { Picker } from "../../parts/picker";
 import { ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
-import { ApproverPicker, type PeopleChoice, sideOf } from "../people/approver-picker";
+import { ApproverPicker, sideOf } from "../people/approver-picker";
 import type { Rule } from "./approval-rules";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "./windows";
 
-const ChoicesLook = graphql(`
-  query RuleChoices {
-    users(filter: { statuses: [ACTIVE, INVITED] }, first: 200) { nodes { id name email } }
-    teams { id name }
-    collections(first: 200) { nodes { id name } }
+const WindowsLook = graphql(`
+  query RuleWindows {
     settings { windows { pendingMinutes escalatedMinutes grantMinutes grantUses } }
+  }
+`);
+const CollectionsLook = graphql(`
+  query CollectionsToChoose($search: String, $after: String) {
+    collections(search: $search, first: 50, after: $after) {
+      nodes { id name }
+      pageInfo { hasNextPage endCursor }
+    }
   }
 `);
 const CreateAct = graphql(`
@@ -30,35 +37,14 @@ const ChangeAct = graphql(`
 `);
 
 export function RuleForm({ of, onDone }: { of: Rule | "new"; onDone: () => void }) {
-  const choices = useLook(ChoicesLook, {});
-  return (
-    <Ready look={choices}>
-      {(data) => (
-        <RuleFields
-          old={of === "new" ? undefined : of}
-          people={{ users: data.users.nodes, teams: data.teams }}
-          collections={data.collections.nodes}
-          standard={windowsDraft(data.settings.windows)}
-          onDone={onDone}
-        />
-      )}
-    </Ready>
-  );
+  const look = useLook(WindowsLook, {});
+  return <Ready look={look}>{(data) => <RuleFields old={of === "new" ? undefined : of} standard={windowsDraft(data.settings.windows)} onDone={onDone} />}</Ready>;
 }
 
-function RuleFields({
-  old,
-  people,
-  collections,
-  standard,
-  onDone,
-}: {
-  old: Rule | undefined;
-  people: PeopleChoice;
-  collections: { id: string; name: string }[];
-  standard: WindowsDraft;
-  onDone: () => void;
-}) {
+const choiceOf = ({ id, name }: { id: string; name: string }) => ({ id, label: name });
+
+function RuleFields({ old, standard, onDone }: { old: Rule | undefined; standard: WindowsDraft; onDone: () => void }) {
+  const collections = useFound(CollectionsLook, (data) => data.collections, { names: ["Collection"] });
   const [name, setName] = useState(old?.name ?? "");
   const [types, setTypes] = useState<ActionType[]>(old?.actionTypes ?? []);
   const [inside, setInside] = useState(old?.collections.map((collection) => collection.id) ?? []);
@@ -106,14 +92,19 @@ function RuleFields({
             onChange={(value) => setTypes(value as ActionType[])}
             data={(["PRIVILEGE_ELEVATION", "FILE_ACCESS", "COMMAND_LINE"] as const).map((value) => ({ value, label: spell(value) }))}
           />
-          <MultiSelect
+          <Picker
             label="Collections"
-            placeholder={inside.length === 0 ? "Any" : undefined}
-            searchable
+            placeholder="Any"
             value={inside}
             error={error("collectionIds")}
             onChange={setInside}
-            data={collections.map((collection) => ({ value: collection.id, label: collection.name }))}
+            known={(old?.collections ?? []).map(choiceOf)}
+            groups={[{ choices: collections.rows.map(choiceOf) }]}
+            search={collections.search}
+            onSearch={collections.setSearch}
+            more={collections.more}
+            busy={collections.busy}
+            problem={collections.problem?.message}
           />
           <NumberInput label="Risk from" min={0} max={100} value={minimumRisk} error={error("minimumRisk")} onChange={(value) => setMinimum(Number(value))} />
           <NumberInput label="Risk to" min={0} max={100} value={maximumRisk} error={error("maximumRisk")} onChange={(value) => setMaximum(Number(value))} />
@@ -122,8 +113,8 @@ function RuleFields({
       <fieldset className="group stack">
         <legend>Who is asked</legend>
         <div className="fields">
-          <ApproverPicker label="First asked" people={people} value={primary} error={error("primary")} onChange={setPrimary} />
-          <ApproverPicker label="Asked after escalation" people={people} value={secondary} error={error("secondary")} onChange={setSecondary} />
+          <ApproverPicker label="First asked" known={old?.primary} value={primary} error={error("primary")} onChange={setPrimary} />
+          <ApproverPicker label="Asked after escalation" known={old?.secondary} value={secondary} error={error("secondary")} onChange={setSecondary} />
           <NumberInput label="Approvals needed" description="Different people" min={1} max={20} value={quorum} error={error("quorum")} onChange={(value) => setQuorum(Number(value))} />
         </div>
       </fieldset>

@@ -7,20 +7,17 @@ import { messageFor } from "../../graphql/problem";
 import { ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
+import { Picker } from "../../parts/picker";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Roles, spell, Tag } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
 import { PeopleFrame } from "./frame";
+import { choiceOf, usePeople } from "./people";
 
 const TeamsLook = graphql(`
   query Teams {
     teams { id name managed roles createdAt members { id name email } }
-  }
-`);
-const MembersLook = graphql(`
-  query TeamChoices {
-    users(filter: { statuses: [ACTIVE, INVITED] }, first: 200) { nodes { id name email } }
   }
 `);
 const CreateAct = graphql(`
@@ -180,14 +177,13 @@ function RolesForm({ team, onDone }: { team: Team; onDone: () => void }) {
 }
 
 function TeamForm({ old, onDone }: { old: Team | undefined; onDone: () => void }) {
-  const people = useLook(MembersLook, {}, { names: ["User"] });
+  const people = usePeople();
   const [name, setName] = useState(old?.name ?? "");
   const [memberIds, setMembers] = useState(old?.members.map((member) => member.id) ?? []);
   const create = useAct(CreateAct, "The team is saved");
   const change = useAct(ChangeAct, "The team is saved");
   const problem = create.problem ?? change.problem;
   const error = (field: string) => messageFor(problem?.fields ?? [], field);
-  const known = new Map([...(old?.members ?? []), ...(people.data?.users.nodes ?? [])].map((user) => [user.id, user.name ?? user.email ?? user.id]));
   const save = async () => {
     const common = { name: name.trim(), memberIds };
     const done = old ? await change.run({ input: { teamId: old.id, ...common } }) : await create.run({ input: common });
@@ -202,7 +198,20 @@ function TeamForm({ old, onDone }: { old: Team | undefined; onDone: () => void }
       }}
     >
       <TextInput label="Name" required value={name} error={error("name")} onChange={(event) => setName(event.currentTarget.value)} />
-      <MultiSelect label="Members" searchable value={memberIds} error={error("memberIds")} onChange={setMembers} data={[...known].map(([value, label]) => ({ value, label }))} />
+      <Picker
+        label="Members"
+        placeholder="Nobody yet"
+        value={memberIds}
+        error={error("memberIds")}
+        onChange={setMembers}
+        known={(old?.members ?? []).map(choiceOf)}
+        groups={[{ choices: people.rows.map(choiceOf) }]}
+        search={people.search}
+        onSearch={people.setSearch}
+        more={people.more}
+        busy={people.busy}
+        problem={people.problem?.message}
+      />
       <ProblemNote problem={problem} />
       <div className="row row--end">
         <Button variant="default" onClick={onDone}>

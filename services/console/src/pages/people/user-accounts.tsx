@@ -1,10 +1,13 @@
-import { Button, NativeSelect, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { Link } from "react-router";
 import { graphql } from "../../gql";
-import { useAct, useLook } from "../../graphql/hooks";
+import type { MachinesToLinkQuery } from "../../gql/graphql";
+import { useAct } from "../../graphql/hooks";
+import { useFound } from "../../graphql/pages";
 import { messageFor } from "../../graphql/problem";
 import { ConfirmAct } from "../../parts/confirm";
+import { Picker } from "../../parts/picker";
 import { ProblemNote } from "../../parts/states";
 import { Visible } from "../../parts/visible";
 import type { UserRow } from "./users";
@@ -20,10 +23,17 @@ const UnlinkAct = graphql(`
   }
 `);
 const MachinesLook = graphql(`
-  query MachinesToLink {
-    endpoints(first: 200) { nodes { id name accounts { account user { id } } } }
+  query MachinesToLink($search: String, $after: String) {
+    endpoints(search: $search, first: 50, after: $after) {
+      nodes { id name accounts { account user { id } } }
+      pageInfo { hasNextPage endCursor }
+    }
   }
 `);
+
+type Machine = MachinesToLinkQuery["endpoints"]["nodes"][number];
+
+const choiceOf = ({ id, name }: Machine) => ({ id, label: name });
 
 /** Which accounts on endpoints are a user's: only then is a request of theirs known to be their own. */
 export function UserAccounts({ user, changes }: { user: UserRow; changes: boolean }) {
@@ -61,24 +71,39 @@ export function UserAccounts({ user, changes }: { user: UserRow; changes: boolea
 }
 
 function LinkAccount({ userId }: { userId: string }) {
-  const machines = useLook(MachinesLook, {}, { names: ["Endpoint"] });
+  const machines = useFound(MachinesLook, (data) => data.endpoints, { names: ["Endpoint"] });
   const link = useAct(LinkAct, "The account is linked");
-  const [endpointId, setEndpointId] = useState("");
+  const [machine, setMachine] = useState<Machine>();
   const [account, setAccount] = useState("");
-  const nodes = machines.data?.endpoints.nodes ?? [];
-  const seen = nodes.find((endpoint) => endpoint.id === endpointId)?.accounts.filter((each) => !each.user) ?? [];
+  // The newest of what is known about it, so that an account that was just linked is not offered again.
+  const known = machines.rows.find((row) => row.id === machine?.id) ?? machine;
+  const seen = known?.accounts.filter((each) => !each.user) ?? [];
   return (
     <form
       className="stack stack--tight"
       onSubmit={(event) => {
         event.preventDefault();
-        void link.run({ input: { userId, endpointId, account: account.trim() } }).then((done) => done && setAccount(""));
+        if (machine) void link.run({ input: { userId, endpointId: machine.id, account: account.trim() } }).then((done) => done && setAccount(""));
       }}
     >
       <div className="row row--bottom">
-        <NativeSelect className="grow" label="Endpoint" value={endpointId} onChange={(event) => setEndpointId(event.currentTarget.value)} data={[{ value: "", label: "Choose…" }, ...nodes.map((node) => ({ value: node.id, label: node.name }))]} />
+        <Picker
+          className="grow"
+          label="Endpoint"
+          placeholder="Choose…"
+          single
+          value={machine ? [machine.id] : []}
+          onChange={([id]) => setMachine(machines.rows.find((row) => row.id === id))}
+          known={machine ? [choiceOf(machine)] : []}
+          groups={[{ choices: machines.rows.map(choiceOf) }]}
+          search={machines.search}
+          onSearch={machines.setSearch}
+          more={machines.more}
+          busy={machines.busy}
+          problem={machines.problem?.message}
+        />
         <TextInput className="grow" label="Account" placeholder={seen[0]?.account ?? "CORP\\alice"} value={account} error={messageFor(link.problem?.fields ?? [], "account")} onChange={(event) => setAccount(event.currentTarget.value)} />
-        <Button type="submit" variant="default" loading={link.running} disabled={!endpointId || !account.trim()}>
+        <Button type="submit" variant="default" loading={link.running} disabled={!machine || !account.trim()}>
           Link
         </Button>
       </div>

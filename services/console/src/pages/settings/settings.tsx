@@ -11,7 +11,7 @@ import { can, useViewer } from "../../shell/viewer";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "../approval-rules/windows";
 import { SettingsFrame } from "./frame";
 import { Mails } from "./mails";
-import { ApproverPicker, type PeopleChoice, type Side, sideOf } from "../people/approver-picker";
+import { ApproverPicker, type Side, sideOf } from "../people/approver-picker";
 
 const SettingsLook = graphql(`
   query SettingsPage {
@@ -22,8 +22,6 @@ const SettingsLook = graphql(`
       defaultApprovers { users { id name email } teams { id name } }
       baselines { actionType outcome controls }
     }
-    users(filter: { statuses: [ACTIVE, INVITED] }, first: 200) { nodes { id name email } }
-    teams { id name }
   }
 `);
 const ChangeAct = graphql(`
@@ -83,14 +81,14 @@ export function SettingsPage() {
   return (
     <SettingsFrame title="Settings" about="What holds for the whole organisation. Every change is an event in the audit trail.">
       <Ready look={look} lines={9}>
-        {(data) => <Fields key={JSON.stringify(data.settings)} view={data.settings} people={{ users: data.users.nodes, teams: data.teams }} />}
+        {(data) => <Fields key={JSON.stringify(data.settings)} view={data.settings} />}
       </Ready>
       <Mails />
     </SettingsFrame>
   );
 }
 
-function Fields({ view, people }: { view: View; people: PeopleChoice }) {
+function Fields({ view }: { view: View }) {
   const changes = can(useViewer(), "administer");
   const [before] = useState(() => draftOf(view));
   const [draft, setDraft] = useState(before);
@@ -121,7 +119,7 @@ function Fields({ view, people }: { view: View; people: PeopleChoice }) {
         <WindowsFields value={draft.windows} disabled={!changes} onChange={(value) => set("windows", value)} error={(field) => error(`windows.${field}`)} />
         <div className="fields">
           <NumberInput label="Shortest justification" description="Characters, 1 to 4,096" min={1} max={4096} allowDecimal={false} disabled={!changes} value={draft.minimumJustification} error={error("minimumJustification")} onChange={(value) => set("minimumJustification", Number(value))} />
-          <ApproverPicker label="Default approvers" description="Asked where no approval rule fits" people={people} disabled={!changes} value={draft.defaultApprovers} error={error("defaultApprovers")} onChange={(value) => set("defaultApprovers", value)} />
+          <ApproverPicker label="Default approvers" description="Asked where no approval rule fits" known={view.defaultApprovers} disabled={!changes} value={draft.defaultApprovers} error={error("defaultApprovers")} onChange={(value) => set("defaultApprovers", value)} />
         </div>
         {toggle("requireDenialComment", "A denial needs a comment", "The requester learns why")}
         {toggle("requireSecondFactorToDecide", "Deciding needs a second factor given anew", "A one-time code or a passkey of the last five minutes, here and behind the links in mails. Approvers who have neither can't decide")}
