@@ -12,6 +12,8 @@ export interface Problem {
   code: string;
   message: string;
   fields: FieldProblem[];
+  /** When what it is about happened or is due, RFC 3339. */
+  at?: string;
   /** What will do as a proof of who one is, with `STEP_UP_NEEDED`: `totp`, `passkey`. */
   methods?: string[];
 }
@@ -47,9 +49,15 @@ export function problemOf(error: CombinedError): Problem {
     }
   }
   const first = error.graphQLErrors[0];
-  const methods = first?.extensions?.methods;
+  const { methods, at } = first?.extensions ?? {};
   const code = typeof first?.extensions?.code === "string" ? first.extensions.code : "INTERNAL";
-  return { code, message: words[code] ?? asSentence(first?.message ?? (words.INTERNAL as string)), fields, ...(Array.isArray(methods) ? { methods: methods.map(String) } : {}) };
+  return {
+    code,
+    message: words[code] ?? asSentence(first?.message ?? (words.INTERNAL as string)),
+    fields,
+    ...(typeof at === "string" ? { at } : {}),
+    ...(Array.isArray(methods) ? { methods: methods.map(String) } : {}),
+  };
 }
 
 /** An answer that is no GraphQL: of a layer in front of it, or of a proxy. No answer at all is `NETWORK`. */

@@ -1,6 +1,8 @@
 import { Button, NativeSelect } from "@mantine/core";
-import type { ReactNode } from "react";
-import { Note } from "./states";
+import { type ReactNode, useState } from "react";
+import type { Problem } from "../graphql/problem";
+import { Copy } from "./copy";
+import { Note, ProblemNote } from "./states";
 
 /** When what is made now ends, as the server wants it; null for never. */
 export function expiry(days: string): string | null {
@@ -17,6 +19,52 @@ export function Lifetime({ days, setDays, choices, error }: { days: string; setD
       onChange={(event) => setDays(event.currentTarget.value)}
       data={[...choices.map((count) => ({ value: String(count), label: count === 1 ? "1 day" : `${count} days` })), { value: "", label: "Without end" }]}
     />
+  );
+}
+
+export interface SecretFormProps {
+  /** What the button does. */
+  action: string;
+  /** What the secret is called, as in `Copy the token`. */
+  noun: string;
+  /** Resolves to the secret, or to undefined where the server refused. */
+  send: () => Promise<string | null | undefined>;
+  running: boolean;
+  problem: Problem | undefined;
+  disabled?: boolean;
+  onDone: () => void;
+  children: ReactNode;
+}
+
+/** A form that is answered with a secret. */
+export function SecretForm({ action, noun, send, running, problem, disabled = false, onDone, children }: SecretFormProps) {
+  const [secret, setSecret] = useState<string>();
+  if (secret !== undefined) {
+    return (
+      <Once onDone={onDone} action={<Copy text={secret} label={`Copy the ${noun}`} />}>
+        <div className="secret">{secret}</div>
+      </Once>
+    );
+  }
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send().then((made) => made != null && setSecret(made));
+      }}
+    >
+      {children}
+      <ProblemNote problem={problem} />
+      <div className="row row--end">
+        <Button variant="default" onClick={onDone}>
+          Cancel
+        </Button>
+        <Button type="submit" loading={running} disabled={disabled}>
+          {action}
+        </Button>
+      </div>
+    </form>
   );
 }
 

@@ -3,11 +3,12 @@ import type { ReactNode } from "react";
 import type { Loaded } from "../graphql/hooks";
 import type { Problem } from "../graphql/problem";
 import { Page } from "./page";
+import { When } from "./time";
 
 export type Tone = "neutral" | "good" | "warn" | "bad" | "info";
 
 /** A coloured remark inside a page. */
-export function Note({ tone = "info", title, children }: { tone?: Tone; title?: string; children?: ReactNode }) {
+export function Note({ tone = "info", title, children }: { tone?: Tone; title?: ReactNode; children?: ReactNode }) {
   return (
     <div className={`note note--${tone}`} role={tone === "bad" ? "alert" : undefined}>
       <div className="note__text">
@@ -18,11 +19,28 @@ export function Note({ tone = "info", title, children }: { tone?: Tone; title?: 
   );
 }
 
-/** Why the server refused; nothing where it did not. Problems of single fields are listed below. */
-export function ProblemNote({ problem }: { problem: Problem | undefined }) {
+/** What a refusal says, with the moment that it is about. */
+export function Saying({ message, by, at }: { message: string; by?: string | null | undefined; at?: string | null | undefined }) {
+  return (
+    <>
+      {message.replace(/\.$/, "")}
+      {by && ` by ${by}`}
+      {at && (
+        <>
+          , <When at={at} />
+        </>
+      )}
+      .
+    </>
+  );
+}
+
+/** Why the server refused; nothing where it did not. Problems of single fields are listed below, and what else there is to say. */
+export function ProblemNote({ problem, children }: { problem: Problem | undefined; children?: ReactNode }) {
   if (!problem) return null;
   return (
-    <Note tone="bad" title={problem.message}>
+    <Note tone="bad" title={problem.at ? <Saying {...problem} /> : problem.message}>
+      {children}
       {problem.fields.length > 1 && (
         <ul>
           {problem.fields.map((field) => (

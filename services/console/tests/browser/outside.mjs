@@ -39,6 +39,21 @@ export async function machine(ready, tenant, name) {
   };
 }
 
+/** Many machines at once; they are gone again when this is done. */
+export async function fleet(ready, tenant, prefix, count) {
+  const token = tenant.deploymentGroups[0].registrationToken;
+  const options = ["--server", ready.url, "--token", token, "--root", tenant.rootKey, "--prefix", prefix, "--agents", String(count), "--stay", "0"];
+  await run(process.env.PORTCULLIS_AGENT, ["fleet", ...options], { maxBuffer: 64 * 1024 * 1024 });
+}
+
+/** A user as an identity provider makes one. */
+export async function provision(ready, tenant, email, name) {
+  const headers = { authorization: `Bearer ${tenant.scimToken}`, "content-type": "application/scim+json" };
+  const body = { schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"], userName: email, displayName: name, active: true, emails: [{ value: email, primary: true }] };
+  const answer = await fetch(`${ready.url}/scim/v2/Users`, { method: "POST", headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`no user was made: ${answer.status} ${await answer.text()}`);
+}
+
 /** The link for one approver in the mail about a request. */
 export async function linkFor(ready, request, to) {
   for (let round = 0; round < 100; round++) {

@@ -12,6 +12,7 @@ import { axe, launch, open, settled, signIn, sticksOut } from "./browser.mjs";
 import { deciding } from "./deciding.mjs";
 import { inventory } from "./inventory.mjs";
 import { passkeys } from "./passkeys.mjs";
+import { pickers } from "./pickers.mjs";
 import { policyImport } from "./policy-import.mjs";
 import { rollout } from "./rollout.mjs";
 import { secondFactor } from "./second-factor.mjs";
@@ -260,6 +261,7 @@ try {
   // Last, since they move the server's clock.
   const stage = { browser, ready, url, tenant, neighbour, admin, step, as, shots };
   await inventory(stage);
+  await pickers(stage);
   await policyImport(stage);
   await rollout(stage);
   await deciding(stage);

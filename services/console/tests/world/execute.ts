@@ -62,11 +62,11 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
   const decide = (verdict: "APPROVED" | "DENIED") => (args: Args) => {
     const input = args.input as Thing;
     const name = verdict === "APPROVED" ? "approve" : "deny";
-    if (refuse[name]) throw refusal(String(refuse[name]?.code), String(refuse[name]?.message), { methods: refuse[name]?.methods });
+    if (refuse[name]) throw refusal(String(refuse[name]?.code), String(refuse[name]?.message), { methods: refuse[name]?.methods, at: refuse[name]?.at });
     const request = world.requests.find((each) => each.id === input.requestId);
     if (!request) throw refusal("NOT_FOUND", "There is no such request.");
     if (request.digest !== input.digest) throw refusal("DIGEST_MISMATCH", "The digest is another one.");
-    if (request.status !== "PENDING" && request.status !== "ESCALATED") throw refusal("ALREADY_DECIDED", "Somebody else was faster.");
+    if (request.status !== "PENDING" && request.status !== "ESCALATED") throw refusal("ALREADY_DECIDED", "the request was already denied", { at: new Date(Date.now() - 180_000).toISOString(), by: world.users[1]?.id });
     const now = new Date().toISOString();
     const who = viewer();
     Object.assign(request, {
@@ -201,7 +201,8 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
           return { requestId: item.requestId, request, error: null };
         } catch (error) {
           const { message, extensions } = error as GraphQLError;
-          return { requestId: item.requestId, request: null, error: { code: extensions.code, message } };
+          const by = world.users.find((user) => user.id === extensions.by);
+          return { requestId: item.requestId, request: null, error: { code: extensions.code, message, at: extensions.at, by: by && { kind: "USER", id: by.id, name: by.name } } };
         }
       });
       return { results, position: world.position };

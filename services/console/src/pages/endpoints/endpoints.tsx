@@ -7,12 +7,12 @@ import { useLive, useLook } from "../../graphql/hooks";
 import { useFilters } from "../../parts/filters";
 import { Card } from "../../parts/page";
 import { SearchBox } from "../../parts/search-box";
+import { Section } from "../../parts/section";
 import { Empty, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
 import { EndpointTag, spell, Tag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { Visible } from "../../parts/visible";
-import { FleetFrame } from "./frame";
 
 const EndpointsLook = graphql(`
   query Endpoints($filter: EndpointFilter, $search: String, $after: String) {
@@ -58,7 +58,7 @@ export function Endpoints() {
   const { reload } = look;
   useLive(StatusRang, useCallback(() => reload(), [reload]));
   return (
-    <FleetFrame title="Endpoints" about="Machines that run the agent, and which policies they hold.">
+    <Section of="fleet" title="Endpoints" about="Machines that run the agent, and which policies they hold.">
       <div className="filters">
         <SearchBox label="Search" placeholder="Name, machine, account…" value={values.q} onChange={(text) => set("q", text)} />
         <NativeSelect label="Group" value={values.group} onChange={(event) => set("group", event.currentTarget.value)} data={[{ value: "", label: "Any" }, ...(groups.data?.deploymentGroups ?? []).map((group) => ({ value: group.id, label: group.name }))]} />
@@ -121,7 +121,7 @@ export function Endpoints() {
         </Ready>
       </Card>
       {look.data && <Pager cursor={cursor} pageInfo={look.data.endpoints.pageInfo} total={look.data.endpoints.totalCount} />}
-    </FleetFrame>
+    </Section>
   );
 }
 

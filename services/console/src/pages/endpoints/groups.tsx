@@ -8,10 +8,10 @@ import { messageFor } from "../../graphql/problem";
 import { Confirm, ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card, Facts } from "../../parts/page";
+import { Section } from "../../parts/section";
 import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
 import { count, When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
-import { FleetFrame } from "./frame";
 import { TokenTable } from "./token-table";
 import { PackageForm, TokenForm } from "./tokens";
 
@@ -57,7 +57,7 @@ export function Groups() {
   const close = () => setAsking(undefined);
   const create = changes && <Button onClick={() => setAsking({ what: "create" })}>New group</Button>;
   return (
-    <FleetFrame title="Deployment groups" about="Rings of rollout: a policy revision can go to one group first." actions={create}>
+    <Section of="fleet" title="Deployment groups" about="Rings of rollout: a policy revision can go to one group first." actions={create}>
       <Ready look={look}>
         {({ deploymentGroups }) =>
           deploymentGroups.length === 0 ? (
@@ -79,7 +79,7 @@ export function Groups() {
         <NameForm onDone={close} />
       </Dialog>
       {asking && asking.what !== "create" && <Asked what={asking.what} group={asking.group} close={close} />}
-    </FleetFrame>
+    </Section>
   );
 }
 

@@ -4,8 +4,7 @@ import { graphql } from "../../gql";
 import type { OperatingSystem } from "../../gql/graphql";
 import { useAct } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
-import { Copy } from "../../parts/copy";
-import { expiry, Lifetime, Once } from "../../parts/secret";
+import { expiry, Lifetime, Once, SecretForm } from "../../parts/secret";
 import { ProblemNote } from "../../parts/states";
 import { spell } from "../../parts/tags";
 
@@ -35,68 +34,33 @@ const RotateAct = graphql(`
   }
 `);
 
-function Issued({ secret, onDone }: { secret: string; onDone: () => void }) {
-  return (
-    <Once onDone={onDone} action={<Copy text={secret} label="Copy the token" />}>
-      <div className="secret">{secret}</div>
-    </Once>
-  );
-}
-
 export function TokenForm({ deploymentGroupId, onDone }: { deploymentGroupId: string; onDone: () => void }) {
   const [days, setDays] = useState("7");
   const [most, setMost] = useState<number | "">("");
   const issue = useAct(IssueAct);
-  const [secret, setSecret] = useState<string>();
-  if (secret !== undefined) return <Issued secret={secret} onDone={onDone} />;
   const error = (field: string) => messageFor(issue.problem?.fields ?? [], field);
+  const send = async () => {
+    const data = await issue.run({ input: { deploymentGroupId, label: "", expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } });
+    return data?.issueRegistrationToken.secret;
+  };
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void issue
-          .run({ input: { deploymentGroupId, label: "", expiresAt: expiry(days), maximumRegistrations: most === "" ? null : most } })
-          .then((data) => data && setSecret(data.issueRegistrationToken.secret ?? ""));
-      }}
-    >
+    <SecretForm action="Issue token" noun="token" send={send} running={issue.running} problem={issue.problem} onDone={onDone}>
       <Limits days={days} setDays={setDays} most={most} setMost={setMost} error={error} />
-      <ProblemNote problem={issue.problem} />
-      <div className="row row--end">
-        <Button type="submit" loading={issue.running}>
-          Issue token
-        </Button>
-      </div>
-    </form>
+    </SecretForm>
   );
 }
 
 /** Puts a new token in the place of another. */
 export function ReplaceForm({ token, onDone }: { token: { id: string; label: string }; onDone: () => void }) {
   const rotate = useAct(RotateAct, "The old token is revoked");
-  const [secret, setSecret] = useState<string>();
-  if (secret !== undefined) return <Issued secret={secret} onDone={onDone} />;
+  const send = async () => (await rotate.run({ input: { registrationTokenId: token.id } }))?.rotateRegistrationToken.secret;
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void rotate
-          .run({ input: { registrationTokenId: token.id } })
-          .then((data) => data && setSecret(data.rotateRegistrationToken.secret ?? ""));
-      }}
-    >
+    <SecretForm action="Replace token" noun="token" send={send} running={rotate.running} problem={rotate.problem} onDone={onDone}>
       <p className="soft">
         The old token ends in {token.label} and is revoked at once; machines that registered with it stay. The new one expires when the old
         one would have, and is good for as many machines as that had left.
       </p>
-      <ProblemNote problem={rotate.problem} />
-      <div className="row row--end">
-        <Button type="submit" loading={rotate.running}>
-          Replace token
-        </Button>
-      </div>
-    </form>
+    </SecretForm>
   );
 }
 
@@ -138,6 +102,9 @@ export function PackageForm({ deploymentGroupId, onDone }: { deploymentGroupId: 
       <Limits days={days} setDays={setDays} most={most} setMost={setMost} error={error} />
       <ProblemNote problem={create.problem} />
       <div className="row row--end">
+        <Button variant="default" onClick={onDone}>
+          Cancel
+        </Button>
         <Button type="submit" loading={create.running}>
           Create package
         </Button>

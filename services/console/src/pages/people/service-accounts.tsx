@@ -4,15 +4,15 @@ import { graphql } from "../../gql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { ConfirmAct } from "../../parts/confirm";
-import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
-import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
+import { expiry, Lifetime, SecretForm } from "../../parts/secret";
+import { Section } from "../../parts/section";
+import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Tag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
-import { PeopleFrame } from "./frame";
 
 const AccountsLook = graphql(`
   query ServiceAccounts {
@@ -43,7 +43,17 @@ const RevokeAct = graphql(`
   }
 `);
 
-const scopes = ["policies:read", "policies:write", "requests:read", "requests:write", "people:read", "people:write", "fleet:read", "fleet:write", "audit:read"];
+const scopes: Record<string, string> = {
+  "policies:read": "Policies, collections, approval rules",
+  "policies:write": "Change them",
+  "requests:read": "Requests and grants",
+  "requests:write": "Cancel, revoke and expire; never decide",
+  "people:read": "Users and teams",
+  "people:write": "Change them",
+  "fleet:read": "Endpoints and deployment groups",
+  "fleet:write": "Change them, issue registration tokens",
+  "audit:read": "The audit trail",
+};
 
 export function ServiceAccounts() {
   const changes = can(useViewer(), "administer");
@@ -56,7 +66,7 @@ export function ServiceAccounts() {
   const remove = useAct(DeleteAct, "The service account is deleted");
   const create = changes && <Button onClick={() => setCreating(true)}>New service account</Button>;
   return (
-    <PeopleFrame title="Service accounts" about="Programs that use the API, each with keys of its own and no more rights than their scopes." actions={create}>
+    <Section of="people" title="Service accounts" about="Programs that use the API, each with keys of its own and no more rights than their scopes." actions={create}>
       <Ready look={look}>
         {({ serviceAccounts }) =>
           serviceAccounts.length === 0 ? (
@@ -150,7 +160,7 @@ export function ServiceAccounts() {
           All its keys are void at once. What it did stays in the audit trail.
         </ConfirmAct>
       )}
-    </PeopleFrame>
+    </Section>
   );
 }
 
@@ -178,47 +188,20 @@ function AccountForm({ onDone }: { onDone: () => void }) {
 
 function KeyForm({ serviceAccountId, onDone }: { serviceAccountId: string; onDone: () => void }) {
   const [chosen, setChosen] = useState<string[]>([]);
-  const [until, setUntil] = useState("");
-  const [secret, setSecret] = useState<string>();
+  const [days, setDays] = useState("365");
   const issue = useAct(IssueAct);
-  if (secret !== undefined) {
-    return (
-      <div className="stack">
-        <Note tone="warn" title="Copy it now">
-          It is shown this once; the server keeps only its hash.
-        </Note>
-        <div className="secret">{secret}</div>
-        <div className="row row--between">
-          <Copy text={secret} label="Copy the key" />
-          <Button onClick={onDone}>Done</Button>
-        </div>
-      </div>
-    );
-  }
+  const error = (field: string) => messageFor(issue.problem?.fields ?? [], field);
+  const send = async () => (await issue.run({ input: { serviceAccountId, label: "", scopes: chosen, expiresAt: expiry(days) } }))?.issueApiKey.secret;
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void issue
-          .run({ input: { serviceAccountId, label: "", scopes: chosen, expiresAt: until ? new Date(`${until}T00:00:00Z`).toISOString() : null } })
-          .then((data) => data && setSecret(data.issueApiKey.secret ?? ""));
-      }}
-    >
-      <Checkbox.Group label="Scopes" value={chosen} error={messageFor(issue.problem?.fields ?? [], "scopes")} onChange={setChosen}>
+    <SecretForm action="Issue key" noun="key" send={send} running={issue.running} problem={issue.problem} disabled={chosen.length === 0} onDone={onDone}>
+      <Checkbox.Group label="Scopes" value={chosen} error={error("scopes")} onChange={setChosen}>
         <div className="fields checks">
-          {scopes.map((scope) => (
-            <Checkbox key={scope} value={scope} label={<span className="mono">{scope}</span>} />
+          {Object.entries(scopes).map(([scope, meaning]) => (
+            <Checkbox key={scope} value={scope} label={<span className="mono">{scope}</span>} description={meaning} />
           ))}
         </div>
       </Checkbox.Group>
-      <TextInput label="Expires" description="Leave empty for never" type="date" value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
-      <ProblemNote problem={issue.problem} />
-      <div className="row row--end">
-        <Button type="submit" loading={issue.running} disabled={chosen.length === 0}>
-          Issue key
-        </Button>
-      </div>
-    </form>
+      <Lifetime days={days} setDays={setDays} choices={[30, 90, 365]} error={error("expiresAt")} />
+    </SecretForm>
   );
 }

@@ -8,11 +8,11 @@ import { ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
 import { Picker } from "../../parts/picker";
+import { Section } from "../../parts/section";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Roles, spell, Tag } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
-import { PeopleFrame } from "./frame";
 import { choiceOf, usePeople } from "./people";
 
 const TeamsLook = graphql(`
@@ -60,7 +60,7 @@ export function Teams() {
   const remove = useAct(DeleteAct, "The team is deleted");
   const create = changes && <Button onClick={() => setEditing("new")}>New team</Button>;
   return (
-    <PeopleFrame title="Teams" about="Groups of users that approval rules can ask." actions={create}>
+    <Section of="people" title="Teams" about="Groups of users that approval rules can ask." actions={create}>
       <Card flush>
         <Ready look={look}>
           {({ teams }) =>
@@ -139,7 +139,7 @@ export function Teams() {
           Approval rules that name it ask the others they name, or administrators.
         </ConfirmAct>
       )}
-    </PeopleFrame>
+    </Section>
   );
 }
 

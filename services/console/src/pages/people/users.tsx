@@ -7,12 +7,12 @@ import { Dialog } from "../../parts/dialog";
 import { useFilters } from "../../parts/filters";
 import { Card } from "../../parts/page";
 import { SearchBox } from "../../parts/search-box";
+import { Section } from "../../parts/section";
 import { Empty, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
 import { Roles, spell, UserTag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
-import { PeopleFrame } from "./frame";
 import { Factors, UserDetail } from "./user-detail";
 import { NewUser } from "./user-forms";
 
@@ -53,7 +53,8 @@ export function Users() {
   const [open, setOpen] = useState<string>();
   const chosen = look.data?.users.nodes.find((user) => user.id === open);
   return (
-    <PeopleFrame
+    <Section
+      of="people"
       title="Users"
       about="People who sign in, and what each of them may do."
       actions={changes && <Button onClick={() => setAdding(true)}>Add a user</Button>}
@@ -112,6 +113,6 @@ export function Users() {
       <Dialog open={chosen !== undefined} onClose={() => setOpen(undefined)} title={chosen?.name ?? chosen?.email ?? "User"} wide>
         {chosen && <UserDetail user={chosen} />}
       </Dialog>
-    </PeopleFrame>
+    </Section>
   );
 }

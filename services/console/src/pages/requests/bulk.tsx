@@ -3,15 +3,16 @@ import { useState } from "react";
 import { graphql } from "../../gql";
 import type { BulkDecideMutation, DecisionVerdict } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
+import { asSentence } from "../../graphql/problem";
 import { Card } from "../../parts/page";
-import { Note, ProblemNote, Ready } from "../../parts/states";
+import { Note, ProblemNote, Ready, Saying } from "../../parts/states";
 import { Visible } from "../../parts/visible";
 import { PROVE, ProveFirst } from "./prove-first";
 
 const BulkDecideAct = graphql(`
   mutation BulkDecide($input: BulkDecideInput!) {
     bulkDecide(input: $input) {
-      results { requestId request { id status } error { code message } }
+      results { requestId request { id status } error { code message at by { name } } }
       position
     }
   }
@@ -86,7 +87,8 @@ export function BulkDecide({ chosen, onDecided, onDone }: { chosen: ReadonlyMap<
             <ul>
               {failed.map((result) => (
                 <li key={result.requestId}>
-                  <Visible text={chosen.get(result.requestId)?.what ?? result.requestId} />: {result.error?.message}
+                  <Visible text={chosen.get(result.requestId)?.what ?? result.requestId} />:{" "}
+                  {result.error && <Saying message={asSentence(result.error.message)} by={result.error.by?.name} at={result.error.at} />}
                 </li>
               ))}
             </ul>

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { graphql } from "../../gql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { Card } from "../../parts/page";
-import { Note, ProblemNote } from "../../parts/states";
+import { ProblemNote } from "../../parts/states";
 import { duration } from "../../parts/time";
 import { PROVE, ProveFirst } from "./prove-first";
 import type { RequestView } from "./request";
@@ -114,11 +114,7 @@ export function Decide({ request, reload }: { request: RequestView; reload: () =
             onChange={(value) => setUses(typeof value === "number" ? value : "")}
           />
         </div>
-        {problem && (
-          <Note tone="bad" title={problem.message}>
-            {problem.code === "ALREADY_DECIDED" && "The page shows the newest state now."}
-          </Note>
-        )}
+        <ProblemNote problem={problem}>{problem?.code === "ALREADY_DECIDED" && "The page shows the newest state now."}</ProblemNote>
         <div className="row">
           <Button
             className="grow"

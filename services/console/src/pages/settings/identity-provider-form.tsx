@@ -105,12 +105,12 @@ export function ProviderForm({ provider, onDone }: { provider: ProviderRow | und
       <TextInput label="Claim with the endpoint account" description="Such as upn; one that people can't change themselves. Empty links none" value={accountClaim} error={error("accountClaim")} onChange={(event) => setAccountClaim(event.currentTarget.value)} />
       <Switch label="Make an account at the first sign-in" description="Otherwise only people who have one get in" checked={provision} onChange={(event) => setProvision(event.currentTarget.checked)} />
       <ProblemNote problem={act.problem} />
-      <div className="row">
-        <Button type="submit" loading={act.running} disabled={wrong !== undefined}>
-          {provider ? "Save" : "Add"}
-        </Button>
+      <div className="row row--end">
         <Button variant="default" onClick={onDone}>
           Cancel
+        </Button>
+        <Button type="submit" loading={act.running} disabled={wrong !== undefined}>
+          {provider ? "Save" : "Add"}
         </Button>
       </div>
     </form>

@@ -7,11 +7,11 @@ import { Confirm } from "../../parts/confirm";
 import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Card, Facts } from "../../parts/page";
+import { Section } from "../../parts/section";
 import { Empty, Note, ProblemNote, Ready } from "../../parts/states";
 import { spell, Tag } from "../../parts/tags";
 import { When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
-import { SettingsFrame } from "./frame";
 import { ProviderForm } from "./identity-provider-form";
 
 const ProvidersLook = graphql(`
@@ -58,7 +58,7 @@ export function IdentityProviders() {
   const remove = useAct(RemoveAct, "The provider is removed");
   const add = changes && <Button onClick={() => setForm({})}>New identity provider</Button>;
   return (
-    <SettingsFrame title="Identity providers" about="People sign in with your organisation's own provider (OpenID Connect) instead of a password." actions={add}>
+    <Section of="settings" title="Identity providers" about="People sign in with your organisation's own provider (OpenID Connect) instead of a password." actions={add}>
       <Ready look={look}>
         {({ identityProviders, signInRedirectUri }) => (
           <div className="stack">
@@ -131,7 +131,7 @@ export function IdentityProviders() {
       >
         Nobody signs in with it any more, and its client secret is forgotten. Sessions that are open stay.
       </Confirm>
-    </SettingsFrame>
+    </Section>
   );
 }
 

@@ -5,16 +5,17 @@ import type { MailsPageQuery, MailState } from "../../gql/graphql";
 import { useAct, useLook } from "../../graphql/hooks";
 import { Card } from "../../parts/page";
 import { Note, ProblemNote, Ready, type Tone } from "../../parts/states";
-import { type Column, Table } from "../../parts/table";
+import { type Column, Pager, Table, useCursor } from "../../parts/table";
 import { spell, Tag } from "../../parts/tags";
 import { count, When } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 
 const MailsLook = graphql(`
-  query MailsPage {
+  query MailsPage($after: String) {
     mailFigures { waiting sent failed sending }
-    mails(states: [WAITING, REFUSED, FAILED], first: 50) {
+    mails(states: [WAITING, REFUSED, FAILED], first: 50, after: $after) {
       nodes { position part kind state attempts lastAnswer at nextAttemptAt requestId user { id name email } }
+      pageInfo { hasNextPage endCursor }
     }
   }
 `);
@@ -33,7 +34,8 @@ export const keyOf = (mail: Pick<MailRow, "position" | "part"> & { user?: { id: 
 
 /** What waits to be sent and what the mail server did not take. */
 export function Mails() {
-  const look = useLook(MailsLook, {});
+  const cursor = useCursor();
+  const look = useLook(MailsLook, { after: cursor.after });
   const resend = useAct(ResendAct, "The mail is sent again");
   const changes = can(useViewer(), "administer");
   const columns: Column<MailRow>[] = [
@@ -67,6 +69,7 @@ export function Mails() {
             </p>
             <ProblemNote problem={resend.problem} />
             {mails.nodes.length > 0 && <Table caption="Mails that wait or were not taken" rows={mails.nodes} rowKey={keyOf} columns={columns} />}
+            <Pager cursor={cursor} pageInfo={mails.pageInfo} />
           </div>
         )}
       </Ready>

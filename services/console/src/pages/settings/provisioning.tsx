@@ -7,11 +7,11 @@ import { useAct, useLook } from "../../graphql/hooks";
 import { Copy } from "../../parts/copy";
 import { Card, Facts } from "../../parts/page";
 import { SearchBox } from "../../parts/search-box";
+import { Section } from "../../parts/section";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
 import { Roles, UserTag } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
-import { SettingsFrame } from "./frame";
 import { ScimTokens } from "./scim-tokens";
 
 const ProvisioningLook = graphql(`
@@ -45,7 +45,7 @@ export function Provisioning() {
   const changes = can(useViewer(), "administer");
   const look = useLook(ProvisioningLook, {}, { names: ["ScimToken", "ScimAccess", "User", "Team"] });
   return (
-    <SettingsFrame title="Provisioning" about="Your identity provider adds, changes and disables people here by itself (SCIM 2.0).">
+    <Section of="settings" title="Provisioning" about="Your identity provider adds, changes and disables people here by itself (SCIM 2.0).">
       <Ready look={look} lines={9}>
         {(data) => (
           <div className="stack">
@@ -77,7 +77,7 @@ export function Provisioning() {
           </div>
         )}
       </Ready>
-    </SettingsFrame>
+    </Section>
   );
 }
 

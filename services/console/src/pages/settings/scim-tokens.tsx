@@ -5,11 +5,10 @@ import { graphql } from "../../gql";
 import { useAct } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { ConfirmAct } from "../../parts/confirm";
-import { Copy } from "../../parts/copy";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
-import { expiry, Lifetime, Once } from "../../parts/secret";
-import { Empty, Note, ProblemNote } from "../../parts/states";
+import { expiry, Lifetime, SecretForm } from "../../parts/secret";
+import { Empty, Note } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { spell, Tag } from "../../parts/tags";
 import { useNow, When } from "../../parts/time";
@@ -114,90 +113,44 @@ export function ScimTokens({ tokens, changes }: { tokens: readonly Token[]; chan
   );
 }
 
-function Secret({ secret, onDone }: { secret: string; onDone: () => void }) {
-  return (
-    <Once onDone={onDone} action={<Copy text={secret} label="Copy the token" />}>
-      <div className="secret">{secret}</div>
-    </Once>
-  );
-}
-
 const lifetimes = [90, 180, 365];
 
 function IssueForm({ onDone }: { onDone: () => void }) {
   const [label, setLabel] = useState("");
   const [days, setDays] = useState("365");
-  const [secret, setSecret] = useState<string>();
   const issue = useAct(IssueAct);
   const error = (field: string) => messageFor(issue.problem?.fields ?? [], field);
-  if (secret !== undefined) return <Secret secret={secret} onDone={onDone} />;
+  const send = async () => (await issue.run({ input: { label: label.trim(), expiresAt: expiry(days) } }))?.issueScimToken.secret;
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void issue.run({ input: { label: label.trim(), expiresAt: expiry(days) } }).then((data) => data && setSecret(data.issueScimToken.secret ?? ""));
-      }}
-    >
+    <SecretForm action="Issue token" noun="token" send={send} running={issue.running} problem={error("label") || error("expiresAt") ? undefined : issue.problem} disabled={!label.trim()} onDone={onDone}>
       <TextInput label="Name" description="Such as the identity provider's" required maxLength={200} value={label} error={error("label")} onChange={(event) => setLabel(event.currentTarget.value)} />
       <Lifetime days={days} setDays={setDays} choices={lifetimes} error={error("expiresAt")} />
       <Note tone="info">It does nothing to users above your own role.</Note>
-      <ProblemNote problem={error("label") || error("expiresAt") ? undefined : issue.problem} />
-      <div className="row row--end">
-        <Button variant="default" onClick={onDone}>
-          Cancel
-        </Button>
-        <Button type="submit" loading={issue.running} disabled={!label.trim()}>
-          Issue token
-        </Button>
-      </div>
-    </form>
+    </SecretForm>
   );
 }
+
+const overlaps = [
+  { value: "0", label: "No time at all" },
+  { value: "1", label: "1 hour" },
+  { value: "24", label: "1 day" },
+  { value: "72", label: "3 days" },
+  { value: "168", label: "7 days" },
+];
 
 function RotateForm({ token, onDone }: { token: Token; onDone: () => void }) {
   const [hours, setHours] = useState("24");
   const [days, setDays] = useState("365");
-  const [secret, setSecret] = useState<string>();
   const rotate = useAct(RotateAct);
   const error = (field: string) => messageFor(rotate.problem?.fields ?? [], field);
-  if (secret !== undefined) return <Secret secret={secret} onDone={onDone} />;
+  const send = async () => (await rotate.run({ input: { scimTokenId: token.id, overlapHours: Number(hours), expiresAt: expiry(days) } }))?.rotateScimToken.secret;
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void rotate
-          .run({ input: { scimTokenId: token.id, overlapHours: Number(hours), expiresAt: expiry(days) } })
-          .then((data) => data && setSecret(data.rotateScimToken.secret ?? ""));
-      }}
-    >
+    <SecretForm action="Rotate token" noun="token" send={send} running={rotate.running} problem={rotate.problem} onDone={onDone}>
       <p className="soft">A new token takes the place of this one, which stays good for a while, so that the identity provider misses nothing.</p>
       <div className="fields">
-        <NativeSelect
-          label="The old one stays good for"
-          value={hours}
-          error={error("overlapHours")}
-          onChange={(event) => setHours(event.currentTarget.value)}
-          data={[
-            { value: "0", label: "No time at all" },
-            { value: "1", label: "1 hour" },
-            { value: "24", label: "1 day" },
-            { value: "72", label: "3 days" },
-            { value: "168", label: "7 days" },
-          ]}
-        />
+        <NativeSelect label="The old one stays good for" value={hours} error={error("overlapHours")} onChange={(event) => setHours(event.currentTarget.value)} data={overlaps} />
         <Lifetime days={days} setDays={setDays} choices={lifetimes} error={error("expiresAt")} />
       </div>
-      <ProblemNote problem={rotate.problem} />
-      <div className="row row--end">
-        <Button variant="default" onClick={onDone}>
-          Cancel
-        </Button>
-        <Button type="submit" loading={rotate.running}>
-          Rotate token
-        </Button>
-      </div>
-    </form>
+    </SecretForm>
   );
 }

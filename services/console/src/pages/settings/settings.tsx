@@ -5,11 +5,11 @@ import type { ActionType, BaselineOutcome, ChangeSettingsInput, Control, Setting
 import { useAct, useLook } from "../../graphql/hooks";
 import { messageFor } from "../../graphql/problem";
 import { Card } from "../../parts/page";
+import { Section } from "../../parts/section";
 import { Note, ProblemNote, Ready } from "../../parts/states";
 import { spell } from "../../parts/tags";
 import { can, useViewer } from "../../shell/viewer";
 import { type WindowsDraft, windowsDraft, WindowsFields, windowsInput } from "../approval-rules/windows";
-import { SettingsFrame } from "./frame";
 import { Mails } from "./mails";
 import { ApproverPicker, type Side, sideOf } from "../people/approver-picker";
 
@@ -79,12 +79,12 @@ export function changesOf(before: SettingsDraft, after: SettingsDraft): ChangeSe
 export function SettingsPage() {
   const look = useLook(SettingsLook, {});
   return (
-    <SettingsFrame title="Settings" about="What holds for the whole organisation. Every change is an event in the audit trail.">
+    <Section of="settings" title="Settings" about="What holds for the whole organisation. Every change is an event in the audit trail.">
       <Ready look={look} lines={9}>
         {(data) => <Fields key={JSON.stringify(data.settings)} view={data.settings} />}
       </Ready>
       <Mails />
-    </SettingsFrame>
+    </Section>
   );
 }
 
@@ -109,13 +109,13 @@ function Fields({ view }: { view: View }) {
       }}
     >
       {!changes && <Note tone="info">You may read the settings; owners and admins change them.</Note>}
-      <Section title="Organisation">
+      <Part title="Organisation">
         <div className="fields">
           <TextInput label="Name" description="Given when the organisation was made; shown to everybody who signs in" readOnly value={view.tenantName} />
           <TextInput label="Address in links" description="Set by the operator" readOnly value={view.publicUrl} />
         </div>
-      </Section>
-      <Section title="Requests and grants">
+      </Part>
+      <Part title="Requests and grants">
         <WindowsFields value={draft.windows} disabled={!changes} onChange={(value) => set("windows", value)} error={(field) => error(`windows.${field}`)} />
         <div className="fields">
           <NumberInput label="Shortest justification" description="Characters, 1 to 4,096" min={1} max={4096} allowDecimal={false} disabled={!changes} value={draft.minimumJustification} error={error("minimumJustification")} onChange={(value) => set("minimumJustification", Number(value))} />
@@ -126,8 +126,8 @@ function Fields({ view }: { view: View }) {
         {toggle("allowSelfApproval", "People may decide their own requests", "Such decisions are marked in the audit trail")}
         {toggle("refuseUnlinkedRequesters", "Refuse requests of unlinked accounts", "Otherwise they are only flagged")}
         {toggle("bindMfaToRequester", "One-time codes only from the requester", "Otherwise any user of the organisation may give theirs; a mismatch is flagged")}
-      </Section>
-      <Section title="Where no policy matches">
+      </Part>
+      <Part title="Where no policy matches">
         <p className="soft">The baseline of each kind of action. Protected paths of the operating system are exempt from it.</p>
         {draft.baselines.map((baseline, index) => {
           const change = (part: Partial<SettingsDraft["baselines"][number]>) => set("baselines", draft.baselines.map((each, at) => (at === index ? { ...each, ...part } : each)));
@@ -154,7 +154,7 @@ function Fields({ view }: { view: View }) {
             </div>
           );
         })}
-      </Section>
+      </Part>
       <ProblemNote problem={act.problem} />
       {changes && dirty && (
         <div className="savebar">
@@ -173,7 +173,7 @@ function Fields({ view }: { view: View }) {
   );
 }
 
-function Section({ title, children }: { title: string; children: ReactNode }) {
+function Part({ title, children }: { title: string; children: ReactNode }) {
   return (
     <Card title={title}>
       <div className="stack">{children}</div>
