@@ -15,6 +15,13 @@ export function fromNow(at: number, now: number): string {
   return relative.format(Math.trunc(seconds / 86_400), "day");
 }
 
+const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+
+/** `2026-11-26` → `26 Nov 2026`; a day of the calendar, wherever one reads it. */
+export function dayText(day: string): string {
+  return date.format(new Date(`${day}T00:00:00Z`));
+}
+
 /** `10592` → `10,592`. */
 export function count(value: number): string {
   return value.toLocaleString("en");

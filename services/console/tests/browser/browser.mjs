@@ -12,11 +12,14 @@ export function launch() {
   });
 }
 
+/** Waits are for states; one that never comes is given up after so many milliseconds. A loaded machine may take a while. */
+export const LONGEST = 60_000;
+
 /** A page that remembers everything the browser complained about. */
 export async function open(browser, { width = 1280, height = 900, colorScheme = "light" } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: "reduce" });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(LONGEST);
   const complaints = [];
   page.on("console", (message) => {
     // A refused call shows as a failed resource; what the page makes of it is what the steps check.

@@ -56,7 +56,7 @@ export async function provision(ready, tenant, email, name) {
 
 /** The link for one approver in the mail about a request. */
 export async function linkFor(ready, request, to) {
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 600; round++) {
     const mails = await (await fetch(`${ready.mailboxUrl}/messages.json`)).json();
     const mail = mails.find((each) => each.to.includes(to) && each.text.includes(request) && each.links.some((link) => link.includes("/approve/")));
     if (mail) return mail.links.find((link) => link.includes("/approve/"));

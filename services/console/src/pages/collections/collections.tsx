@@ -98,11 +98,10 @@ export function Collections() {
                   {
                     label: "Name",
                     bare: true,
-                    wide: true,
                     cell: (row) => <div className="table__main">{row.name}</div>,
                   },
                   { label: "Kind", cell: (row) => <Tag>{spell(row.kind)}</Tag> },
-                  { label: "Members", cell: (row) => <Members members={row.members} /> },
+                  { label: "Members", wide: true, cell: (row) => <Members members={row.members} /> },
                   {
                     label: "Used by",
                     cell: (row) =>

@@ -11,7 +11,7 @@ import { Section } from "../../parts/section";
 import { Empty, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
 import { EndpointTag, spell, Tag } from "../../parts/tags";
-import { When } from "../../parts/time";
+import { count, When } from "../../parts/time";
 import { Visible } from "../../parts/visible";
 
 const EndpointsLook = graphql(`
@@ -129,10 +129,10 @@ export function Endpoints() {
 export function Snapshot({ offered, applied }: { offered?: number | null; applied?: number | null }) {
   if (applied == null) return <Tag tone={offered == null ? "neutral" : "warn"}>{offered == null ? "None offered" : "Not applied yet"}</Tag>;
   return applied === offered ? (
-    <Tag tone="good">Version {applied}</Tag>
+    <Tag tone="good">Version {count(applied)}</Tag>
   ) : (
     <Tag tone="warn">
-      Version {applied}, offered {offered}
+      Version {count(applied)}, offered {offered == null ? "none" : count(offered)}
     </Tag>
   );
 }

@@ -4,7 +4,7 @@ import type { OverviewQuery } from "../../gql/graphql";
 import { useLook } from "../../graphql/hooks";
 import { Card, Page } from "../../parts/page";
 import { Empty, Ready } from "../../parts/states";
-import { count, When } from "../../parts/time";
+import { count, dayText, When } from "../../parts/time";
 import { useViewer } from "../../shell/viewer";
 
 const OverviewLook = graphql(`
@@ -116,6 +116,7 @@ function Figure({ to, value, label, note, tone = "" }: { to?: string; value: str
 }
 
 function Daily({ days }: { days: Figures["daily"] }) {
+  const last = days.at(-1);
   const most = Math.max(1, ...days.map((day) => day.allowed + day.denied + day.required));
   const sum = (part: "allowed" | "denied" | "required") => days.reduce((total, day) => total + day[part], 0);
   if (days.every((day) => day.allowed + day.denied + day.required === 0)) {
@@ -125,7 +126,7 @@ function Daily({ days }: { days: Figures["daily"] }) {
     <div className="stack">
       <div className="bars" role="img" aria-label={`${count(sum("allowed"))} allowed, ${count(sum("required"))} asked, ${count(sum("denied"))} denied in the last 14 days`}>
         {days.map((day) => (
-          <div key={day.day} className="bars__day" title={`${day.day}: ${day.allowed} allowed, ${day.required} asked, ${day.denied} denied`}>
+          <div key={day.day} className="bars__day" title={`${dayText(day.day)}: ${day.allowed} allowed, ${day.required} asked, ${day.denied} denied`}>
             {(["allowed", "required", "denied"] as const).map((part) => (
               <span key={part} className={`bars__part bars__part--${part}`} style={{ height: `${(day[part] / most) * 100}%` }} />
             ))}
@@ -133,8 +134,8 @@ function Daily({ days }: { days: Figures["daily"] }) {
         ))}
       </div>
       <div className="row row--between small soft">
-        <span>{days[0]?.day}</span>
-        <span>{days.at(-1)?.day} (UTC)</span>
+        <span>{days[0] && dayText(days[0].day)}</span>
+        <span>{last && dayText(last.day)} (days in UTC)</span>
       </div>
       <div className="legend">
         <span>
