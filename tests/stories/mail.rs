@@ -393,10 +393,15 @@ async fn administrators_are_told_where_nobody_else_can_decide_and_where_an_accou
 /// Chooses a password by the token in a mail's link.
 async fn choose(world: &World, mail: &Mail, password: &str) -> StatusCode {
     let (head, token) = mail.link().rsplit_once('/').unwrap();
-    assert_eq!(head, format!("{}/invitation", world.url()));
+    let (page, door) = if mail.text.contains("asked for a new password") {
+        ("password-reset", "password-reset/confirm")
+    } else {
+        ("invitation", "invitation")
+    };
+    assert_eq!(head, format!("{}/{page}", world.url()));
     world
         .nobody
-        .post(format!("{}/auth/invitation", world.url()))
+        .post(format!("{}/auth/{door}", world.url()))
         .json(&json!({ "token": token, "password": password }))
         .send()
         .await

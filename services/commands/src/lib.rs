@@ -15,6 +15,7 @@ mod fleet;
 mod insight;
 pub mod keys;
 mod mails;
+pub mod moments;
 pub mod outbound;
 mod people;
 mod platform;

@@ -18,7 +18,7 @@ pub struct Refusal {
     pub message: String,
     /// The field of the input that is wrong, as the API names it.
     pub field: Option<String>,
-    /// More than one wrong field: `[{field, code, message}]`; or what the code is about, such as who decided.
+    /// More than one wrong field: `[{field, code, message}]`; or what the code is about, such as who decided and when.
     pub details: Option<Value>,
     /// After how many seconds to try again.
     pub retry_after: Option<u32>,
@@ -120,6 +120,7 @@ impl Refusal {
         };
         let mut refusal = Self::new(code, status, error.to_string());
         refusal.field = error.field();
+        refusal.details = error.at().map(|at| json!({ "at": at }));
         refusal
     }
 }

@@ -14,7 +14,7 @@ pub enum RequestError {
     #[error("this request was filed already")]
     AlreadySubmitted,
     /// Someone was faster.
-    #[error("the request was already {status}{}", by_whom(*.by, *.at))]
+    #[error("the request was already {status}")]
     AlreadyDecided {
         /// The state it is in.
         status: &'static str,
@@ -24,13 +24,13 @@ pub enum RequestError {
         at: Timestamp,
     },
     /// The deadline is over.
-    #[error("the time to decide this request ended at {deadline}")]
+    #[error("the time to decide this request is over")]
     Expired {
         /// The deadline.
         deadline: Timestamp,
     },
     /// The deadline is not over yet.
-    #[error("the request is not due before {due}")]
+    #[error("the request is not due yet")]
     NotDue {
         /// The deadline.
         due: Timestamp,
@@ -92,10 +92,6 @@ pub enum RequestError {
     },
 }
 
-fn by_whom(by: Option<UserId>, at: Timestamp) -> String {
-    by.map_or_else(|| format!(" at {at}"), |user| format!(" by {user} at {at}"))
-}
-
 impl Coded for RequestError {
     fn code(&self) -> &'static str {
         match self {
@@ -124,6 +120,13 @@ impl Coded for RequestError {
             Self::Widened { field, .. } | Self::OutOfRange { field } | Self::Text { field, .. } => {
                 Some((*field).to_owned())
             }
+            _ => None,
+        }
+    }
+
+    fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::AlreadyDecided { at, .. } | Self::Expired { deadline: at } | Self::NotDue { due: at } => Some(*at),
             _ => None,
         }
     }

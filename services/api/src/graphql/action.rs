@@ -1,7 +1,7 @@
 //! One attempt on an endpoint, as a request and as a record of it show it.
 
 use async_graphql::{Context, Object, SimpleObject};
-use commands::Refusal;
+use commands::{Refusal, moments::offset_minutes};
 use formats::{EndpointId, Timestamp};
 
 use super::{
@@ -99,39 +99,10 @@ impl Action {
     }
 }
 
-/// The offset at the end of an RFC 3339 text.
-fn offset_minutes(text: &str) -> i32 {
-    let Some(offset) = text.len().checked_sub(6).and_then(|from| text.get(from..)) else {
-        return 0;
-    };
-    let sign = match offset.as_bytes().first() {
-        Some(b'+') => 1,
-        Some(b'-') => -1,
-        _ => return 0,
-    };
-    let Some((hours, minutes)) = offset.get(1..).and_then(|offset| offset.split_once(':')) else {
-        return 0;
-    };
-    sign * (hours.parse::<i32>().unwrap_or(0) * 60 + minutes.parse::<i32>().unwrap_or(0))
-}
-
 #[derive(Debug, Clone, Default, SimpleObject)]
 pub(crate) struct Application {
     path: String,
     sha256: Option<String>,
     publisher: Option<String>,
     certificate: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoints_offset_is_read_from_the_end_of_its_clock() {
-        assert_eq!(offset_minutes("2026-03-02T10:00:00+01:00"), 60);
-        assert_eq!(offset_minutes("2026-03-02T10:00:00.5-03:30"), -210);
-        assert_eq!(offset_minutes("2026-03-02T10:00:00Z"), 0);
-        assert_eq!(offset_minutes(""), 0);
-    }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use commands::{BulkItem, Outcome, Refusal, Written};
-use formats::RequestId;
+use formats::{RequestId, Timestamp};
 use model::request::Narrowing;
 
 use super::{
+    actor::Actor,
     context::{Ask, Frame, shown as present, written},
     error::Answer,
     ids::{named, typed},
     requests::Request,
-    scalars::{Digest, Position},
+    scalars::{DateTime, Digest, Position},
     words::DecisionVerdict,
 };
 
@@ -109,12 +110,19 @@ pub(crate) struct BulkDecideResult {
 pub(crate) struct BulkDecideError {
     code: &'static str,
     message: String,
+    /// When it was decided or its time ended, with `ALREADY_DECIDED` and `EXPIRED`.
+    at: Option<DateTime>,
+    /// Who was faster, with `ALREADY_DECIDED`; null where it was the clock.
+    by: Option<Actor>,
 }
 
 impl From<Refusal> for BulkDecideError {
     fn from(refusal: Refusal) -> Self {
+        let detail = |name| refusal.details.as_ref()?.get(name)?.as_str();
         Self {
             code: refusal.code,
+            at: detail("at").and_then(|at| at.parse::<Timestamp>().ok()).map(Into::into),
+            by: detail("by").and_then(|by| by.parse().ok()).map(Actor::user),
             message: refusal.message,
         }
     }

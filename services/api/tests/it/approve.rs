@@ -196,6 +196,35 @@ async fn a_one_time_code_alone_decides_and_its_use_is_recorded() {
 }
 
 #[tokio::test]
+async fn what_was_just_decided_is_not_offered_again_while_the_read_models_lag() {
+    let world = world().await;
+    let agent = world.agent("lab").await;
+    let scene = scene(&world, &agent).await;
+    let before = scene.visit("").await.expect(200);
+    assert!(before.header("refresh").is_empty() && before.text().contains("<form"));
+    let mut held = world.app.store.pool().begin().await.unwrap();
+    sqlx::query("lock table request_queue in exclusive mode")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let code = world.code();
+    let fields = [
+        ("button", "approve"),
+        ("digest", scene.digest.as_str()),
+        ("code", &code),
+    ];
+    scene.send("", &fields).await.expect(303);
+    let page = scene.visit("").await.expect(200);
+    assert_eq!(page.header("refresh"), "1");
+    let text = page.text();
+    assert!(text.contains("One moment") && !text.contains("<form"), "{text}");
+    held.rollback().await.unwrap();
+    assert_eq!(scene.status().await, Status::Approved);
+    let after = scene.visit("").await.expect(200);
+    assert!(after.header("refresh").is_empty() && after.text().contains("This request was approved"));
+}
+
+#[tokio::test]
 async fn a_form_from_elsewhere_decides_nothing() {
     let world = world().await;
     let agent = world.agent("lab").await;

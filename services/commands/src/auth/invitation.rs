@@ -105,11 +105,12 @@ impl App {
         });
     }
 
-    /// The link of the invitation noted at this position; none where the event is another one.
+    /// The link of the invitation noted at this position, or of the way back in where the account is `old`; none where the
+    /// event is another one.
     ///
     /// # Errors
     /// `UNAVAILABLE`
-    pub async fn invitation_link(&self, tx: &mut TenantTx, position: u64) -> Outcome<Option<String>> {
+    pub async fn invitation_link(&self, tx: &mut TenantTx, position: u64, old: bool) -> Outcome<Option<String>> {
         let events = self.store.read_in(tx, position.saturating_sub(1), 1).await?;
         let Some(invitation) = events.first().and_then(|event| event.body.data.get("invitation")) else {
             return Ok(None);
@@ -117,8 +118,9 @@ impl App {
         let invitation: InvitationId = serde_json::from_value(invitation.clone()).map_err(Refusal::internal)?;
         let keys = self.store.vault().tenant_in(tx).await?;
         let credential = derived(&keys, tx.tenant(), invitation);
+        let page = if old { "password-reset" } else { "invitation" };
         Ok(Some(format!(
-            "{}/invitation/{}",
+            "{}/{page}/{}",
             self.config.public_url,
             &*credential.expose()
         )))

@@ -144,6 +144,19 @@ impl App {
         }
     }
 
+    /// Whether a row says of its request what the log says: how it stands, and whether this approver agreed.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `UNAVAILABLE`
+    pub async fn is_up_to_date(&self, tenant: TenantId, row: &QueuedRequest, approver: UserId) -> Outcome<bool> {
+        let state = self.request(tenant, row.id).await?;
+        let agreed = row
+            .decisions
+            .iter()
+            .any(|said| said.approver == approver && said.approved);
+        Ok(state.status() == row.status && state.was_approved_by(approver) == agreed)
+    }
+
     /// A user's account, unless it does not exist or is closed.
     pub(super) async fn open_account(&self, tenant: TenantId, user: UserId) -> Outcome<Option<User>> {
         let account: User = self.state(tenant, user.uuid()).await?;

@@ -32,6 +32,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Codes whose own message is for programs. */
+const words: Record<string, string> = {
+  INVALID_SIGN_IN: "Organisation, e-mail or password is wrong, or the account is closed.",
+};
+
 async function call(method: "GET" | "POST" | "DELETE", path: string, body?: unknown, csrfToken?: string): Promise<unknown> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -56,14 +61,15 @@ async function call(method: "GET" | "POST" | "DELETE", path: string, body?: unkn
   }
   if (response.ok) return answer;
   const problem = (answer ?? {}) as { code?: unknown; detail?: unknown; title?: unknown; details?: unknown };
+  const code = typeof problem.code === "string" ? problem.code : `HTTP_${response.status}`;
   throw new Refusal(
     response.status,
-    typeof problem.code === "string" ? problem.code : `HTTP_${response.status}`,
+    code,
     response.status === 429
       ? waitText(response.headers.get("retry-after"))
       : response.status >= 500
         ? "The server cannot answer just now. Try again in a moment."
-        : asSentence(String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`)),
+        : (words[code] ?? asSentence(String(problem.detail ?? problem.title ?? `The server answered ${response.status}.`))),
     problem.details,
   );
 }

@@ -6,6 +6,7 @@ import { DoorFrame } from "./door-frame";
 import { acceptInvitation, askPasswordReset, Refusal, resetPassword, type SecondFactor } from "./doors";
 import { type PasskeyOptions, passkeysWork, usePasskey } from "./passkeys";
 import { tellOtherTabs, useSession } from "./session";
+import { keptTenant } from "./sign-in";
 
 /** The shortest password that the form lets through; the server has the last word. */
 export const SHORTEST_PASSWORD = 12;
@@ -17,6 +18,7 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
   const [password, setPassword] = useState("");
   const [again, setAgain] = useState("");
   const [refusal, setRefusal] = useState<string>();
+  const [spent, setSpent] = useState(false);
   const [done, setDone] = useState(false);
   const [running, setRunning] = useState(false);
   const [code, setCode] = useState("");
@@ -42,6 +44,7 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
         if (!error.passkey && !error.methods.includes("totp")) setRefusal("Your passkey does not work here any more. Ask an administrator.");
       } else {
         setChallenge(undefined);
+        setSpent(error instanceof Refusal && error.code === "INVITATION_INVALID");
         setRefusal(error instanceof Error ? error.message : "The password was not set.");
       }
     } finally {
@@ -66,7 +69,11 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
         </div>
       ) : (
         <form className="stack" onSubmit={submit}>
-          {refusal && <Note tone="bad">{refusal}</Note>}
+          {refusal && (
+            <Note tone="bad" title={refusal}>
+              {spent && (kind === "reset" ? <Link to="/password-reset">Ask for another link</Link> : "An administrator can send you another invitation.")}
+            </Note>
+          )}
           <PasswordInput
             label="Password"
             description={`At least ${SHORTEST_PASSWORD} characters`}
@@ -111,7 +118,7 @@ export function ChoosePassword({ kind }: { kind: "invitation" | "reset" }) {
 }
 
 export function AskPasswordReset() {
-  const [tenant, setTenant] = useState("");
+  const [tenant, setTenant] = useState(keptTenant);
   const [email, setEmail] = useState("");
   const [refusal, setRefusal] = useState<string>();
   const [done, setDone] = useState(false);
@@ -138,7 +145,7 @@ export function AskPasswordReset() {
             If there is such an account, a link is on its way to it.
           </Note>
         )}
-        <TextInput label="Organisation" required value={tenant} onChange={(event) => setTenant(event.currentTarget.value)} />
+        <TextInput label="Organisation" description="The short name your administrator gave you" required autoCapitalize="none" spellCheck={false} value={tenant} onChange={(event) => setTenant(event.currentTarget.value)} />
         <TextInput label="E-mail" type="email" required autoComplete="username" value={email} onChange={(event) => setEmail(event.currentTarget.value)} />
         <Button type="submit" loading={running}>
           Send me a link

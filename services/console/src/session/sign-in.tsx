@@ -10,7 +10,7 @@ import { tellOtherTabs, useSession } from "./session";
 
 const KEPT_TENANT = "portcullis.tenant";
 
-function keptTenant(): string {
+export function keptTenant(): string {
   try {
     return localStorage.getItem(KEPT_TENANT) ?? "";
   } catch {
@@ -110,10 +110,9 @@ export function SignIn() {
         {askCode && (
           <TextInput
             label="One-time code"
-            description="Six digits from your authenticator app"
+            description="Six digits from your authenticator app, or a recovery code"
             name="code"
             required
-            inputMode="numeric"
             autoComplete="one-time-code"
             autoFocus
             value={code}

@@ -14,6 +14,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
+use commands::moments::moment;
 use formats::{Clock, SystemClock};
 use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
@@ -209,7 +210,7 @@ async fn page(State(tools): State<Tools>) -> impl IntoResponse {
          <link rel=\"stylesheet\" href=\"/mailbox.css\"></head><body><main><h1>Development mailbox</h1>\
          <p>{} mails; the server's clock shows {}. Nothing here leaves this machine.</p><ul>{rows}</ul></main></body></html>",
         mails.len(),
-        tools.clock.now(),
+        moment(tools.clock.now(), 0),
     );
     (
         [(

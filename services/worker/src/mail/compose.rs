@@ -3,6 +3,7 @@
 use askama::Template;
 use commands::{
     App, Outcome, Refusal,
+    moments::{moment, offset_minutes, span},
     visible::{Piece, pieces},
 };
 use formats::Timestamp;
@@ -92,9 +93,19 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
-fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    format!("{} {} UTC", &text[..10], &text[11..19])
+/// Until when there is time. Nobody says in which time zone an approver is, so how long that is stands beside it.
+fn deadline(request: &QueuedRequest, now: Timestamp) -> String {
+    let end = moment(request.deadline, 0);
+    format!(
+        "Decide before {end}: {} after this mail was sent.",
+        span(request.deadline.since(now))
+    )
+}
+
+/// How far the requester's clock is ahead of UTC, in minutes.
+fn offset(request: &QueuedRequest) -> i32 {
+    let details = request.details.as_ref();
+    details.map_or(0, |details| offset_minutes(details.action.at.as_str()))
 }
 
 /// Composes a mail; none where there is nothing to say any more.
@@ -106,7 +117,7 @@ pub(super) async fn compose(app: &App, desk: &mut Desk<'_>, delivery: &Delivery)
     let request = desk.request(mail);
     let tenant = desk.tenant().map(|tenant| tenant.name.clone());
     let tenant_name = tenant.as_deref().unwrap_or("Portcullis");
-    let Some(words) = words(desk, delivery, request.as_ref(), tenant_name).await? else {
+    let Some(words) = words(desk, delivery, request.as_ref(), tenant_name, app.ambient().now()).await? else {
         return Ok(None);
     };
     let mut facts = Vec::new();
@@ -119,7 +130,10 @@ pub(super) async fn compose(app: &App, desk: &mut Desk<'_>, delivery: &Delivery)
     );
     let invites = matches!(mail.kind, MailKind::Invited | MailKind::PasswordReset);
     let link = match &request {
-        None if invites => app.invitation_link(desk.tx, mail.position).await?,
+        None if invites => {
+            let old = mail.kind == MailKind::PasswordReset;
+            app.invitation_link(desk.tx, mail.position, old).await?
+        }
         Some(request) if asks => Some(app.link_for(desk.tx.tenant(), request.id, delivery.recipient).await?),
         _ => None,
     };
@@ -215,6 +229,7 @@ async fn words(
     delivery: &Delivery,
     request: Option<&QueuedRequest>,
     tenant: &str,
+    now: Timestamp,
 ) -> Outcome<Option<Words>> {
     let mail = &delivery.mail;
     if mail.kind == MailKind::ChannelLocked {
@@ -265,25 +280,22 @@ async fn words(
         MailKind::Submitted => say(
             format!("Approval wanted: {what} for {who}"),
             "Approval wanted",
-            format!("{who} asks for permission. Decide before {}.", moment(request.deadline)),
+            format!("{who} asks for permission. {}", deadline(request, now)),
             justification,
         ),
         MailKind::NoApprover => say(
             format!("No approver: {what} for {who}"),
             "Nobody else can decide this request",
             format!(
-                "{who} asks for permission, and nobody whom the approval rule names can decide. Decide before {}.",
-                moment(request.deadline)
+                "{who} asks for permission, and nobody whom the approval rule names can decide. {}",
+                deadline(request, now)
             ),
             justification,
         ),
         MailKind::Escalated => say(
             format!("Escalated: {what} for {who}"),
             "A request was escalated to you",
-            format!(
-                "{who} still waits for a decision. Decide before {}.",
-                moment(request.deadline)
-            ),
+            format!("{who} still waits for a decision. {}", deadline(request, now)),
             justification,
         ),
         MailKind::Handled => say(
@@ -297,7 +309,7 @@ async fn words(
             let until = request
                 .grant
                 .as_ref()
-                .map(|grant| moment(grant.terms.not_after))
+                .map(|grant| moment(grant.terms.not_after, offset(request)))
                 .unwrap_or_default();
             let uses = request.grant.as_ref().and_then(|grant| grant.terms.uses);
             let uses = uses.map_or("any number of times".to_owned(), |n| {

@@ -1,9 +1,13 @@
 //! What the page shows.
 
 use askama::Template;
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::Response,
+};
 use commands::{
     Outcome, Refusal,
+    moments::{distance, moment},
     visible::{Piece, pieces},
 };
 use formats::Timestamp;
@@ -16,6 +20,9 @@ use super::{
     view::{Found, Standing, Visit, find, name_of},
 };
 use crate::{ApiState, Problem, layers::Policy};
+
+/// Has the browser load the page again after so many seconds.
+const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 /// A line of the action: what it is called, its text, and whether it is code.
 pub(super) struct Line {
@@ -117,11 +124,12 @@ impl Page {
             Some(caller) => Some(known_as(state, &caller).await?),
             None => None,
         };
-        let hidden = found.standing == Standing::NotYours;
+        let now = state.app.ambient().now();
+        let hidden = matches!(found.standing, Standing::NotYours | Standing::Behind);
         let details = found.row.details.as_ref();
         Ok(Self {
             title: title(&found),
-            state: sentence(&found),
+            state: sentence(&found, now),
             standing: found.standing,
             tenant: found.tenant_name.clone(),
             address: visit.address(),
@@ -136,13 +144,13 @@ impl Page {
             passkey: visit.link.passkey,
             csrf: own.map(|session| visit.csrf(session)).unwrap_or_default(),
             digest: details.map(|details| details.digest.clone()).unwrap_or_default(),
-            lines: if hidden { Vec::new() } else { lines(&found) },
+            lines: if hidden { Vec::new() } else { lines(&found, now) },
             warnings: if hidden {
                 Vec::new()
             } else {
                 found.row.flags.iter().map(|flag| warning(*flag)).collect()
             },
-            said: said(&found),
+            said: said(&found, now),
             fields,
             notice,
             denial_needs_comment: found.denial_needs_comment,
@@ -175,7 +183,11 @@ impl Page {
         } else {
             Policy::Form
         };
-        html(status, self, policy)
+        let mut response = html(status, self, policy);
+        if self.standing == Standing::Behind {
+            response.headers_mut().insert(REFRESH, HeaderValue::from_static("1"));
+        }
+        response
     }
 
     fn error(&self, field: &str) -> &str {
@@ -199,6 +211,7 @@ const fn title(found: &Found) -> &'static str {
         (Standing::Open | Standing::Deniable, _) => "A request waits for your decision",
         (Standing::Late, _) | (_, Status::Expired) => "The time to decide is over",
         (Standing::NotYours, _) => "This request is not yours to decide",
+        (Standing::Behind, _) => "One moment",
         (_, Status::Approved) => "This request was approved",
         (_, Status::Denied) => "This request was denied",
         (_, Status::Cancelled) => "This request was taken back",
@@ -206,25 +219,28 @@ const fn title(found: &Found) -> &'static str {
     }
 }
 
-fn sentence(found: &Found) -> String {
+fn sentence(found: &Found, now: Timestamp) -> String {
     let row = &found.row;
-    let at = row.settled_at.map(moment).unwrap_or_default();
+    let at = row.settled_at.map(|at| when(at, now)).unwrap_or_default();
     let by = row.settled_by.and_then(|user| name_of(&found.deciders, user));
     let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
     match (found.standing, row.status) {
-        (Standing::Open, _) => format!("It can be decided until {}.", moment(row.deadline)),
+        (Standing::Open, _) => format!("It can be decided until {}.", when(row.deadline, now)),
         (Standing::Deniable, _) => format!(
             "It can be decided until {}. Its one-time code was yours: you may deny it, and others have to approve it.",
-            moment(row.deadline)
+            when(row.deadline, now)
         ),
         (Standing::Late, Status::Pending) if !row.route.secondary.is_empty() => {
-            let deadline = moment(row.deadline);
+            let deadline = when(row.deadline, now);
             format!("It could be decided until {deadline}; now others are asked. Load this page again in a moment.")
         }
         (Standing::Late, _) => format!(
             "It could be decided until {}. Nothing was permitted.",
-            moment(row.deadline)
+            when(row.deadline, now)
         ),
+        (Standing::Behind, _) => {
+            "Something was just decided here. This page shows it in a moment, by itself.".to_owned()
+        }
         (Standing::NotYours, _) if !row.decisions.is_empty() => {
             "You have had your say; others have to agree too.".to_owned()
         }
@@ -238,7 +254,7 @@ fn sentence(found: &Found) -> String {
 }
 
 /// The whole action. Nothing of it is shortened.
-fn lines(found: &Found) -> Vec<Line> {
+fn lines(found: &Found, now: Timestamp) -> Vec<Line> {
     let row = &found.row;
     let mut lines = Vec::new();
     let mut put = |label, text: Option<String>, code| {
@@ -292,7 +308,7 @@ fn lines(found: &Found) -> Vec<Line> {
         false,
     );
     put("Asked", Some(times(row.times)), false);
-    put("Since", Some(moment(row.submitted_at)), false);
+    put("Since", Some(when(row.submitted_at, now)), false);
     put(
         "Quorum",
         (row.route.quorum > 1).then(|| format!("{} people have to agree", row.route.quorum)),
@@ -312,11 +328,11 @@ fn verdict(decision: &projections::request_queue::Decision) -> String {
     }
 }
 
-fn said(found: &Found) -> Vec<Said> {
+fn said(found: &Found, now: Timestamp) -> Vec<Said> {
     let of = |decision: &projections::request_queue::Decision| Said {
         who: name_of(&found.deciders, decision.approver).unwrap_or_else(|| decision.approver.to_string()),
         what: verdict(decision),
-        at: moment(decision.at),
+        at: when(decision.at, now),
         comment: decision.comment.clone().unwrap_or_default(),
     };
     found.row.decisions.iter().map(of).collect()
@@ -348,24 +364,14 @@ fn times(times: u32) -> String {
     }
 }
 
-/// To the minute, in UTC.
-fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("{day} {} UTC", time.get(..5).unwrap_or(time))
+/// When it was or will be; nobody says in which time zone the approver is, so the distance stands beside it.
+fn when(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", moment(at, 0), distance(at, now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_are_shown_to_the_minute_with_their_zone() {
-        assert_eq!(
-            moment(Timestamp::from_millis(1_790_000_000_000)),
-            "2026-09-21 14:13 UTC"
-        );
-    }
 
     fn page() -> Page {
         Page {

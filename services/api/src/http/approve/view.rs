@@ -61,6 +61,8 @@ pub(super) enum Standing {
     Settled,
     /// Others may decide it, this approver may not (any more).
     NotYours,
+    /// Something was decided just now that the read models don't show yet.
+    Behind,
 }
 
 /// The request and the names of what it mentions.
@@ -102,6 +104,8 @@ pub(super) async fn find(state: &ApiState, visit: &Visit) -> Outcome<Option<Foun
     let open = matches!(row.status, Status::Pending | Status::Escalated);
     let standing = if !open {
         Standing::Settled
+    } else if !state.app.is_up_to_date(link.tenant, &row, link.approver).await? {
+        Standing::Behind
     } else {
         let mut eligible = state
             .app

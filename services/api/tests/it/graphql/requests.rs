@@ -275,12 +275,43 @@ async fn many_are_decided_at_once_each_for_itself() {
         results[2],
         json!({ "requestId": first, "request": { "status": "DENIED" }, "error": null })
     );
+    let again = change(
+        &owner,
+        "bulkDecide",
+        json!({ "verdict": "APPROVED", "requests": [{ "requestId": first, "digest": first_digest }] }),
+        "results { request { decidedAt } error { code message at by { name } } }",
+    )
+    .await;
+    let late = &again["results"][0];
+    assert_eq!(
+        late["error"],
+        json!({
+            "code": "ALREADY_DECIDED", "message": "the request was already denied", "at": late["request"]["decidedAt"],
+            "by": { "name": "Owner" },
+        })
+    );
     let too_many =
         json!({ "verdict": "DENIED", "requests": vec![json!({ "requestId": first, "digest": first_digest }); 101] });
     assert_eq!(refused(&owner, "bulkDecide", too_many).await, "BAD_INPUT");
+    let early = ask(
+        &owner,
+        "mutation($i: ExpireInput!) { expire(input: $i) { position } }",
+        json!({ "i": { "requestId": second } }),
+    )
+    .await;
+    let error = &early["errors"][0];
     assert_eq!(
-        refused(&owner, "expire", json!({ "requestId": second })).await,
-        "NOT_DUE"
+        (
+            &error["extensions"]["code"],
+            &error["message"],
+            &error["extensions"]["at"]
+        ),
+        (
+            &json!("NOT_DUE"),
+            &json!("the request is not due yet"),
+            &json!("2026-03-02T09:30:00.000Z")
+        ),
+        "{early}"
     );
     let nobody = json!({ "requestId": second, "reason": "hurry" });
     assert_eq!(refused(&owner, "escalate", nobody).await, "NOBODY_TO_ESCALATE_TO");

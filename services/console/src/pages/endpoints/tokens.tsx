@@ -77,12 +77,15 @@ export function PackageForm({ deploymentGroupId, onDone }: { deploymentGroupId: 
         onDone={onDone}
         action={
           <Button variant="default" component="a" href={`data:application/json;charset=utf-8,${encodeURIComponent(made.content)}`} download={made.fileName}>
-            Save {made.fileName}
+            Save the file
           </Button>
         }
       >
-        <div className="code-block">
-          <pre>{made.content}</pre>
+        <div className="stack stack--tight">
+          <span className="mono">{made.fileName}</span>
+          <div className="code-block">
+            <pre>{made.content}</pre>
+          </div>
         </div>
       </Once>
     );
