@@ -1,10 +1,11 @@
-import { useMantineColorScheme } from "@mantine/core";
+import { Button, useMantineColorScheme } from "@mantine/core";
 import { Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { Link, NavLink, Outlet, useLocation } from "react-router";
 import { graphql } from "../gql";
 import { useLive, useLook } from "../graphql/hooks";
 import { Boundary } from "../parts/boundary";
-import { Bones, Note, Ready } from "../parts/states";
+import { Bones, Note } from "../parts/states";
+import { DoorFrame } from "../session/door-frame";
 import { useSession } from "../session/session";
 import { Icon, type IconName } from "./icons";
 import { Logo } from "./logo";
@@ -39,15 +40,21 @@ const links: { to: string; label: string; icon: IconName; needs?: Ability }[] = 
 
 /** Everything behind the sign-in: who looks, the rail, the page. */
 export function Shell() {
-  const viewer = useLook(ViewerLook, {});
+  const look = useLook(ViewerLook, {});
+  if (look.problem) {
+    return (
+      <DoorFrame title="The console could not be loaded" about={look.problem.message}>
+        <Button fullWidth onClick={look.reload}>
+          Try again
+        </Button>
+      </DoorFrame>
+    );
+  }
+  if (!look.data) return <Bones lines={8} />;
   return (
-    <Ready look={viewer} lines={8}>
-      {(data) => (
-        <ViewerContext value={data.viewer}>
-          <Frame viewer={data.viewer} />
-        </ViewerContext>
-      )}
-    </Ready>
+    <ViewerContext value={look.data.viewer}>
+      <Frame viewer={look.data.viewer} />
+    </ViewerContext>
   );
 }
 

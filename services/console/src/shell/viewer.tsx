@@ -1,4 +1,5 @@
-import { createContext, useContext } from "react";
+import { createContext, type ReactNode, useContext } from "react";
+import { Link } from "react-router";
 import { graphql } from "../gql";
 import type { Role, ViewerQuery } from "../gql/graphql";
 
@@ -35,4 +36,16 @@ const abilities: Record<Ability, readonly Role[]> = {
 
 export function can(viewer: { roles: readonly Role[] }, ability: Ability): boolean {
   return viewer.roles.some((role) => abilities[ability].includes(role));
+}
+
+/** A link to what not everybody may open; to others it is the words alone. */
+export function ReadersLink({ to, className, children }: { to: string; className?: string; children: ReactNode }) {
+  if (can(useViewer(), "read-all")) {
+    return (
+      <Link to={to} className={className}>
+        {children}
+      </Link>
+    );
+  }
+  return <span className={className}>{children}</span>;
 }

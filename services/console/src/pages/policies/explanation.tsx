@@ -1,4 +1,3 @@
-import { Link } from "react-router";
 import { graphql } from "../../gql";
 import type { ExplanationPartsFragment } from "../../gql/graphql";
 import { asSentence } from "../../graphql/problem";
@@ -6,6 +5,7 @@ import { Facts } from "../../parts/page";
 import { Note } from "../../parts/states";
 import { OutcomeTag, PolicyTag, spell, Tag } from "../../parts/tags";
 import { duration } from "../../parts/time";
+import { ReadersLink } from "../../shell/viewer";
 
 export const ExplanationParts = graphql(`
   fragment ExplanationParts on DecisionExplanation {
@@ -70,9 +70,9 @@ export function Explanation({ explanation }: { explanation: ExplanationPartsFrag
             <li key={policy.id} className="considered__item">
               <div className="row row--between">
                 {policy.policy ? (
-                  <Link className="strong" to={`/policies/${policy.id}`}>
+                  <ReadersLink className="strong" to={`/policies/${policy.id}`}>
                     {policy.name}
-                  </Link>
+                  </ReadersLink>
                 ) : (
                   <span className="strong">{policy.name}</span>
                 )}

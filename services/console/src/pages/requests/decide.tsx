@@ -32,7 +32,6 @@ const refusals: Record<string, string> = {
   NOT_ELIGIBLE: "This request is routed to other people.",
   ALREADY_DECIDED: "You have already decided. More people have to before it takes effect.",
   EXPIRED: "Its time is over.",
-  FORBIDDEN: "Your roles do not allow deciding.",
 };
 
 /** Windows a grant may be narrowed to, in minutes; those longer than what the request offers are left out. */
@@ -51,6 +50,8 @@ export function Decide({ request, reload }: { request: RequestView; reload: () =
   const open = request.status === "PENDING" || request.status === "ESCALATED";
   if (!open) return null;
   if (!request.viewerCanDecide) {
+    // Those whose roles never decide need not be told so at each request.
+    if (request.viewerRefusal === "FORBIDDEN") return null;
     return (
       <Card title="Decision">
         <p className="soft">{refusals[request.viewerRefusal ?? ""] ?? "You may read this request, but not decide it."}</p>

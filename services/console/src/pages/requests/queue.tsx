@@ -91,6 +91,13 @@ export function RequestQueue() {
   useLive(QueueChanged, useCallback(() => reload(), [reload]));
 
   const decides = can(viewer, "decide");
+  const reads = can(viewer, "read-all");
+  // Members see their own requests alone.
+  const whose = [
+    { value: "", label: reads ? "Everybody's" : "All you may see" },
+    ...(decides ? [{ value: "decide", label: "Mine to decide" }] : []),
+    ...(decides || reads ? [{ value: "own", label: "My own" }] : []),
+  ];
   const choose = (row: Row, on: boolean) =>
     setChosen((before) => {
       const after = new Map(before);
@@ -152,7 +159,7 @@ export function RequestQueue() {
   return (
     <Page
       title="Requests"
-      about="Actions that wait for a person to allow or refuse them, and what became of earlier ones."
+      about={whose.length > 1 ? "Actions that wait for a person to allow or refuse them, and what became of earlier ones." : "What you asked for on your machines, and what became of it."}
       actions={<LineMark />}
     >
       <div className="filters">
@@ -180,16 +187,7 @@ export function RequestQueue() {
             ...(["PRIVILEGE_ELEVATION", "FILE_ACCESS", "COMMAND_LINE"] as const).map((value) => ({ value, label: spell(value) })),
           ]}
         />
-        <NativeSelect
-          label="Whose"
-          value={values.mine}
-          onChange={(event) => set("mine", event.currentTarget.value)}
-          data={[
-            { value: "", label: "Everybody's" },
-            ...(decides ? [{ value: "decide", label: "Mine to decide" }] : []),
-            { value: "own", label: "My own" },
-          ]}
-        />
+        {whose.length > 1 && <NativeSelect label="Whose" value={values.mine} onChange={(event) => set("mine", event.currentTarget.value)} data={whose} />}
         <NativeSelect
           label="Order"
           value={sort}

@@ -10,6 +10,7 @@ import { Missing, Note, Ready } from "../../parts/states";
 import { Controls, RequestTag, Risk, spell, Tag } from "../../parts/tags";
 import { duration, When } from "../../parts/time";
 import { Visible } from "../../parts/visible";
+import { ReadersLink } from "../../shell/viewer";
 import { Course } from "./course";
 import { Decide } from "./decide";
 import { GrantCard } from "./grant";
@@ -145,9 +146,9 @@ function RequestBody({ request, reload }: { request: RequestView; reload: () => 
                   "Machine",
                   <span key="m">
                     {request.endpoint ? (
-                      <Link to={`/endpoints/${request.endpoint.id}`}>
+                      <ReadersLink to={`/endpoints/${request.endpoint.id}`}>
                         <Visible text={action.machineName} />
-                      </Link>
+                      </ReadersLink>
                     ) : (
                       <Visible text={action.machineName} />
                     )}{" "}
@@ -183,9 +184,9 @@ function RequestBody({ request, reload }: { request: RequestView; reload: () => 
                   <li key={cited.id} className="stack stack--tight">
                     <span className="row">
                       {cited.policy ? (
-                        <Link className="strong" to={`/policies/${cited.id}`}>
+                        <ReadersLink className="strong" to={`/policies/${cited.id}`}>
                           {cited.name}
-                        </Link>
+                        </ReadersLink>
                       ) : (
                         <span className="strong">{cited.name}</span>
                       )}
