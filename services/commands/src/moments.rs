@@ -21,11 +21,12 @@ pub fn moment(at: Timestamp, offset: i32) -> String {
 fn zone(offset: i32) -> String {
     let (hours, minutes) = (offset.unsigned_abs() / 60, offset.unsigned_abs() % 60);
     let sign = if offset < 0 { '-' } else { '+' };
-    match (hours, minutes) {
-        (0, 0) => "UTC".to_owned(),
-        (hours, 0) => format!("UTC{sign}{hours}"),
-        (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
-    }
+    let ahead = match (hours, minutes) {
+        (0, 0) => String::new(),
+        (hours, 0) => format!("{sign}{hours}"),
+        (hours, minutes) => format!("{sign}{hours}:{minutes:02}"),
+    };
+    format!("UTC{ahead}")
 }
 
 /// How long, in the largest unit that fits: `28 minutes`. Rounded down, so that no deadline looks further away than it

@@ -37,7 +37,8 @@ export const theme = createTheme({
   cursorType: "pointer",
   respectReducedMotion: true,
   components: {
-    MultiSelect: { defaultProps: { comboboxProps: beside } },
+    // The list itself scrolls: readers of the screen know how to move in it.
+    MultiSelect: { defaultProps: { comboboxProps: beside, withScrollArea: false, classNames: { options: "options" } } },
     TagsInput: { defaultProps: { comboboxProps: beside } },
   },
 });

@@ -18,10 +18,10 @@ export async function machine(ready, tenant, name) {
   await run(program, ["register", ...options], { env });
   return {
     /** Files a request for a program in the downloads, and does not wait for the decision. */
-    async asks(file, justification) {
+    async asks(file, justification, user = "DEMO\\erin") {
       const action = {
         type: "privilege_elevation",
-        user: { name: "DEMO\\erin", groups: [] },
+        user: { name: user, groups: [] },
         machine: { name, os: "windows" },
         application: { path: `C:\\Users\\erin\\Downloads\\${file}`, publisher: "CN=Contoso & <Sons>" },
         at: `${(await now(ready)).slice(0, 19)}+00:00`,
@@ -39,19 +39,22 @@ export async function machine(ready, tenant, name) {
   };
 }
 
-/** Many machines at once; they are gone again when this is done. */
+/** Many machines that register and go again. */
 export async function fleet(ready, tenant, prefix, count) {
   const token = tenant.deploymentGroups[0].registrationToken;
   const options = ["--server", ready.url, "--token", token, "--root", tenant.rootKey, "--prefix", prefix, "--agents", String(count), "--stay", "0"];
-  await run(process.env.PORTCULLIS_AGENT, ["fleet", ...options], { maxBuffer: 64 * 1024 * 1024 });
+  // It exits with another code than 0 where none stayed for the newest snapshot.
+  const { stdout } = await run(process.env.PORTCULLIS_AGENT, ["fleet", ...options], { maxBuffer: 64 * 1024 * 1024 }).catch((ended) => ended);
+  if (!new RegExp(`registered +${count} of ${count} `).test(stdout)) throw new Error(`not all machines registered: ${stdout}`);
 }
 
 /** A user as an identity provider makes one. */
 export async function provision(ready, tenant, email, name) {
   const headers = { authorization: `Bearer ${tenant.scimToken}`, "content-type": "application/scim+json" };
   const body = { schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"], userName: email, displayName: name, active: true, emails: [{ value: email, primary: true }] };
-  const answer = await fetch(`${ready.url}/scim/v2/Users`, { method: "POST", headers, body: JSON.stringify(body) });
-  if (!answer.ok) throw new Error(`no user was made: ${answer.status} ${await answer.text()}`);
+  const answer = await patient(() => fetch(`${ready.url}/scim/v2/Users`, { method: "POST", headers, body: JSON.stringify(body) }));
+  // One that was answered late is there at the second try.
+  if (!answer.ok && answer.status !== 409) throw new Error(`no user was made: ${answer.status} ${await answer.text()}`);
 }
 
 /** The link for one approver in the mail about a request. */
@@ -65,10 +68,21 @@ export async function linkFor(ready, request, to) {
   throw new Error(`no mail to ${to} about ${request}`);
 }
 
+/** Asks again as long as the server says that it can't answer for a moment, as every caller should. */
+async function patient(ask) {
+  for (let round = 0; ; round++) {
+    const answer = await ask();
+    const wait = answer.headers.get("retry-after") ?? (await answer.clone().json().catch(() => ({}))).errors?.[0]?.extensions?.retryAfter ?? (answer.status === 503 && 1);
+    if (!wait || round === 30) return answer;
+    await new Promise((done) => setTimeout(done, 1000 * Number(wait)));
+  }
+}
+
 /** What a program with every scope asks or changes. */
 export async function graphql(ready, tenant, query, variables = {}) {
-  const headers = { authorization: `Bearer ${tenant.apiKey}`, "content-type": "application/json" };
-  const { data, errors } = await (await fetch(`${ready.url}/graphql`, { method: "POST", headers, body: JSON.stringify({ query, variables }) })).json();
+  const headers = { authorization: `Bearer ${tenant.apiKey}`, "content-type": "application/json", "idempotency-key": crypto.randomUUID() };
+  const answer = await patient(() => fetch(`${ready.url}/graphql`, { method: "POST", headers, body: JSON.stringify({ query, variables }) }));
+  const { data, errors } = await answer.json();
   if (errors) throw new Error(JSON.stringify(errors));
   return data;
 }

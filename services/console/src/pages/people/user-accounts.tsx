@@ -102,11 +102,12 @@ function LinkAccount({ userId }: { userId: string }) {
           busy={machines.busy}
           problem={machines.problem?.message}
         />
-        <TextInput className="grow" label="Account" placeholder={seen[0]?.account ?? "CORP\\alice"} value={account} error={messageFor(link.problem?.fields ?? [], "account")} onChange={(event) => setAccount(event.currentTarget.value)} />
+        <TextInput className="grow" label="Account" placeholder={seen[0]?.account ?? "CORP\\alice"} value={account} error={messageFor(link.problem?.fields ?? [], "account") !== undefined} onChange={(event) => setAccount(event.currentTarget.value)} />
         <Button type="submit" variant="default" loading={link.running} disabled={!machine || !account.trim()}>
           Link
         </Button>
       </div>
+      {machine && seen.length === 0 && <p className="small soft">No account was seen there that is not linked yet. It is, once it has asked for something.</p>}
       {seen.length > 0 && (
         <div className="row small soft">
           Seen there, not linked:
