@@ -24,7 +24,12 @@ export function Saying({ message, by, at }: { message: string; by?: string | nul
   return (
     <>
       {message.replace(/\.$/, "")}
-      {by && ` by ${by}`}
+      {by && (
+        <>
+          {" by "}
+          <bdi>{by}</bdi>
+        </>
+      )}
       {at && (
         <>
           , <When at={at} />

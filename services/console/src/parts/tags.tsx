@@ -121,7 +121,7 @@ export function Risk({ level }: { level: number }) {
 
 /** Who did it; the name may have been erased. */
 export function ActorName({ actor }: { actor: { kind: string; name?: string | null } }) {
-  if (actor.name) return <>{actor.name}</>;
+  if (actor.name) return <bdi>{actor.name}</bdi>;
   if (actor.kind === "SYSTEM") return <span className="soft">The system</span>;
   if (actor.kind === "OPERATOR") return <span className="soft">The operator</span>;
   return <span className="soft">{spell(actor.kind)} (name erased)</span>;

@@ -71,7 +71,7 @@ function Frame({ viewer }: { viewer: Viewer }) {
     document.getElementById("content")?.focus({ preventScroll: true });
   }, [pathname]);
   return (
-    <div className={open ? "shell shell--open" : "shell"}>
+    <div className={open ? "shell shell--open" : "shell"} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
       <a className="skip" href="#content">
         Skip to the page
       </a>

@@ -5,7 +5,7 @@ import { useLook } from "../../graphql/hooks";
 import { Card, Page } from "../../parts/page";
 import { Empty, Ready } from "../../parts/states";
 import { count, dayText, When } from "../../parts/time";
-import { useViewer } from "../../shell/viewer";
+import { can, useViewer } from "../../shell/viewer";
 
 const OverviewLook = graphql(`
   query Overview {
@@ -60,6 +60,7 @@ export function Overview() {
               <Figure to="/policies?status=ENFORCE" value={count(overview.policiesEnforced)} label="Policies enforced" note="Agents act by them" />
               <Figure to="/policies" value={count(overview.policiesMonitored)} label="Policies monitored" note="Recorded, not enforced" />
             </div>
+            {can(viewer, "administer") && overview.endpointsTotal === 0 && <FirstSteps />}
             <div className="columns columns--half">
               <Card title="Actions of the last 14 days">
                 <Daily days={overview.daily} />
@@ -88,6 +89,28 @@ export function Overview() {
         )}
       </Ready>
     </Page>
+  );
+}
+
+/** What an organisation begins with, until a machine has registered. */
+function FirstSteps() {
+  return (
+    <Card title="First steps">
+      <ol className="steps">
+        <li>
+          <Link to="/people">Invite the people</Link> who will decide, and those who look after policies.
+        </li>
+        <li>
+          <Link to="/approval-rules">Say who is asked</Link> about which requests.
+        </li>
+        <li>
+          <Link to="/policies/new">Write a policy</Link>; with the status monitor it changes nothing yet.
+        </li>
+        <li>
+          <Link to="/endpoints/groups">Make a deployment group</Link> and register machines with its package.
+        </li>
+      </ol>
+    </Card>
   );
 }
 
