@@ -10,6 +10,7 @@ import type {
   UserStatus,
 } from "../gql/graphql";
 import type { Tone } from "./states";
+import { Visible } from "./visible";
 
 export function Tag({ tone = "neutral", outline = false, children }: { tone?: Tone; outline?: boolean; children: ReactNode }) {
   return <span className={`tag tag--${outline ? "outline" : tone}`}>{children}</span>;
@@ -121,7 +122,7 @@ export function Risk({ level }: { level: number }) {
 
 /** Who did it; the name may have been erased. */
 export function ActorName({ actor }: { actor: { kind: string; name?: string | null } }) {
-  if (actor.name) return <bdi>{actor.name}</bdi>;
+  if (actor.name) return <Visible text={actor.name} prose />;
   if (actor.kind === "SYSTEM") return <span className="soft">The system</span>;
   if (actor.kind === "OPERATOR") return <span className="soft">The operator</span>;
   return <span className="soft">{spell(actor.kind)} (name erased)</span>;

@@ -35,6 +35,13 @@ describe("the door", () => {
   });
 });
 
+describe("the overview", () => {
+  it("escapes what strangers have written into an alert", async () => {
+    show("/");
+    expect((await screen.findByRole("link", { name: /records are missing/ })).textContent).toContain("gpj\\u202E.exe");
+  });
+});
+
 describe("the request queue", () => {
   it("shows open requests with what they are about and who asks", async () => {
     show("/requests");

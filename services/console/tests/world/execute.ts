@@ -129,7 +129,7 @@ function rootOf(world: World, refuse: Record<string, Thing>) {
       policiesMonitored: 2,
       daily: Array.from({ length: 14 }, (_, index) => ({ day: `2026-11-${13 + index}`, allowed: 40 + ((index * 17) % 31), denied: (index * 5) % 9, required: 6 + ((index * 7) % 11) })),
       alerts: [
-        { code: "RECORDS_MISSING", message: "kiosk-1: records are missing from the agent's numbering", at: new Date(Date.now() - 5_400_000).toISOString(), subjectId: world.endpoints[4]?.id },
+        { code: "RECORDS_MISSING", message: "kiosk-1: records are missing from the agent's numbering, as of gpj\u202E.exe", at: new Date(Date.now() - 5_400_000).toISOString(), subjectId: world.endpoints[4]?.id },
       ],
     },
     policies: (args: Args) => connection(world.policies.filter((policy) => has(args.filter?.types, policy.type) && has(args.filter?.statuses, policy.status) && found({ document: policy.document }, args.search)).map(policyView), args),

@@ -133,7 +133,7 @@ function Body({ data, endpoint }: { data: EndpointPageQuery; endpoint: NonNullab
                   <span className="chips">
                     {endpoint.plugins.map((plugin) => (
                       <Tag key={plugin.name} tone={plugin.state === "running" ? "good" : "warn"}>
-                        {plugin.name}: {plugin.state}
+                        <Visible text={`${plugin.name}: ${plugin.state}`} prose />
                       </Tag>
                     ))}
                   </span>

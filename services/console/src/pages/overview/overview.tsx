@@ -5,6 +5,7 @@ import { useLook } from "../../graphql/hooks";
 import { Card, Page } from "../../parts/page";
 import { Empty, Ready } from "../../parts/states";
 import { count, dayText, When } from "../../parts/time";
+import { Visible } from "../../parts/visible";
 import { can, useViewer } from "../../shell/viewer";
 
 const OverviewLook = graphql(`
@@ -74,7 +75,7 @@ export function Overview() {
                       <li key={index} className="alerts__item">
                         <span className="dot dot--warn" />
                         <span className="grow">
-                          {alert.subjectId && addressOf(alert.subjectId) ? <Link to={addressOf(alert.subjectId) ?? "/"}>{alert.message}</Link> : alert.message}
+                          <Alert message={alert.message} to={alert.subjectId ? addressOf(alert.subjectId) : undefined} />
                         </span>
                         <span className="soft small">
                           <When at={alert.at} />
@@ -90,6 +91,12 @@ export function Overview() {
       </Ready>
     </Page>
   );
+}
+
+/** The message may hold a path or a name of a stranger's. */
+function Alert({ message, to }: { message: string; to: string | undefined }) {
+  const text = <Visible text={message} prose />;
+  return to ? <Link to={to}>{text}</Link> : text;
 }
 
 /** What an organisation begins with, until a machine has registered. */

@@ -49,7 +49,10 @@ export function UserAccounts({ user, changes }: { user: UserRow; changes: boolea
             <Visible text={link.account} />
             {link.endpoint && (
               <span className="soft">
-                on <Link to={`/endpoints/${link.endpoint.id}`}>{link.endpoint.name}</Link>
+                on{" "}
+                <Link to={`/endpoints/${link.endpoint.id}`}>
+                  <Visible text={link.endpoint.name} />
+                </Link>
               </span>
             )}
             {changes && (
