@@ -4,11 +4,12 @@ import { messageFor, problemOf, trimField } from "../../src/graphql/problem";
 import { moved } from "../../src/pages/approval-rules/approval-rules";
 import { moments, positions } from "../../src/pages/audit/audit";
 import { addressOf } from "../../src/pages/overview/overview";
+import { memberNames } from "../../src/pages/people/teams";
 import { narrowings } from "../../src/pages/requests/decide";
 import { mappingOf } from "../../src/pages/settings/identity-provider-form";
 import { changesOf, type SettingsDraft } from "../../src/pages/settings/settings";
 import { spell } from "../../src/parts/tags";
-import { duration, fromNow } from "../../src/parts/time";
+import { dayText, duration, fromNow } from "../../src/parts/time";
 import { providerAddress } from "../../src/session/doors";
 import { refusedText } from "../../src/session/providers";
 import { safeNext } from "../../src/session/sign-in";
@@ -135,5 +136,18 @@ describe("sign-in with an identity provider", () => {
 
   it("leaves for an address of this server", () => {
     expect(providerAddress("a/b", "idp_1", "/requests?x=1")).toBe("/auth/oidc/a%2Fb/start?provider=idp_1&returnTo=%2Frequests%3Fx%3D1");
+  });
+});
+
+describe("what is read at a glance", () => {
+  it("names a few members and counts the others", () => {
+    const members = (count: number) => Array.from({ length: count }, (_, index) => ({ id: `usr_${index}`, name: `N${index}`, email: null }));
+    expect(memberNames(members(0) as never)).toBe("");
+    expect(memberNames(members(5) as never)).toBe("N0, N1, N2, N3, N4");
+    expect(memberNames(members(1006) as never)).toBe("N0, N1, N2, N3, N4 and 1,001 more");
+  });
+
+  it("writes a day of the calendar in words, wherever one is", () => {
+    expect(dayText("2026-11-01")).toBe("1 Nov 2026");
   });
 });

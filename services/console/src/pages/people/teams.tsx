@@ -8,10 +8,12 @@ import { ConfirmAct } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Card } from "../../parts/page";
 import { Picker } from "../../parts/picker";
+import { SearchBox } from "../../parts/search-box";
 import { Section } from "../../parts/section";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Table } from "../../parts/table";
 import { Roles, spell, Tag } from "../../parts/tags";
+import { count } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { choiceOf, usePeople } from "./people";
 
@@ -49,9 +51,23 @@ const ReleaseAct = graphql(`
 
 type Team = TeamsQuery["teams"][number];
 
+/** How many names of a team's members are read at a glance. */
+const NAMES = 5;
+
+/** `Anna Berg, Bo Dahl and 12 more`. */
+export function memberNames(members: Team["members"]): string {
+  const names = members.slice(0, NAMES).map((member) => member.name ?? member.email ?? member.id);
+  return names.join(", ") + (members.length > NAMES ? ` and ${count(members.length - NAMES)} more` : "");
+}
+
+/** How many teams are shown at first, and how many more each time. */
+const PAGE = 50;
+
 export function Teams() {
   const changes = can(useViewer(), "administer");
   const look = useLook(TeamsLook, {}, { names: ["Team"] });
+  const [search, setSearch] = useState("");
+  const [most, setMost] = useState(PAGE);
   const [editing, setEditing] = useState<Team | "new">();
   const [deleting, setDeleting] = useState<Team>();
   const [mapping, setMapping] = useState<Team>();
@@ -59,19 +75,27 @@ export function Teams() {
   const release = useAct(ReleaseAct, "The team is kept by hand from now on");
   const remove = useAct(DeleteAct, "The team is deleted");
   const create = changes && <Button onClick={() => setEditing("new")}>New team</Button>;
+  const fitting = (look.data?.teams ?? []).filter((team) => team.name.toLowerCase().includes(search.trim().toLowerCase()));
   return (
     <Section of="people" title="Teams" about="Groups of users that approval rules can ask." actions={create}>
-      <Card flush>
+      {(look.data?.teams.length ?? 0) > 10 && (
+        <div className="filters">
+          <SearchBox label="Search" placeholder="Name…" value={search} onChange={setSearch} />
+        </div>
+      )}
+      <Card flush foot={fitting.length > most && <Button size="xs" variant="default" onClick={() => setMost(most + PAGE)}>Show more of {count(fitting.length)}</Button>}>
         <Ready look={look}>
           {({ teams }) =>
-            teams.length === 0 ? (
+            teams.length > 0 && fitting.length === 0 ? (
+              <Empty title="No team fits this search" />
+            ) : teams.length === 0 ? (
               <Empty title="There are no teams yet" action={create}>
                 Approval rules may name people one by one; teams keep them short.
               </Empty>
             ) : (
               <Table
                 caption="Teams"
-                rows={teams}
+                rows={fitting.slice(0, most)}
                 rowKey={(row) => row.id}
                 columns={[
                   {
@@ -86,7 +110,7 @@ export function Teams() {
                   },
                   {
                     label: "Members",
-                    cell: (row) => row.members.map((member) => member.name ?? member.email ?? member.id).join(", ") || <span className="soft">Nobody</span>,
+                    cell: (row) => memberNames(row.members) || <span className="soft">Nobody</span>,
                   },
                   { label: "Gives the roles", cell: (row) => (row.roles.length > 0 ? <Roles roles={row.roles} /> : <span className="soft">None</span>) },
                   ...(changes

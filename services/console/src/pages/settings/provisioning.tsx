@@ -11,6 +11,7 @@ import { Section } from "../../parts/section";
 import { Empty, ProblemNote, Ready } from "../../parts/states";
 import { Pager, Table, useCursor } from "../../parts/table";
 import { Roles, UserTag } from "../../parts/tags";
+import { count } from "../../parts/time";
 import { can, useViewer } from "../../shell/viewer";
 import { ScimTokens } from "./scim-tokens";
 
@@ -133,15 +134,18 @@ function ProvisionedUsers() {
   );
 }
 
+/** How many teams are listed here. */
+const TEAMS = 50;
+
 function ProvisionedTeams({ teams }: { teams: ProvisioningQuery["teams"] }) {
   return (
-    <Card title={`Teams from the identity provider (${teams.length})`} flush>
+    <Card title={`Teams from the identity provider (${count(teams.length)})`} flush foot={teams.length > TEAMS && <Link to="/people/teams">All of them are at Teams</Link>}>
       {teams.length === 0 ? (
         <Empty title="No team yet">Groups that the provider sends become teams.</Empty>
       ) : (
         <Table
           caption="Provisioned teams"
-          rows={teams}
+          rows={teams.slice(0, TEAMS)}
           rowKey={(row) => row.id}
           columns={[
             { label: "Name", bare: true, wide: true, cell: (row) => <Link className="table__main" to="/people/teams">{row.name}</Link> },
