@@ -48,8 +48,8 @@ export function useLook<Data, Variables extends AnyVariables>(
     setLast({ question, data: result.data });
   }
   const problem = result.error && !result.data ? problemOf(result.error) : undefined;
-  // A lost connection takes nothing off the screen that still answers the question asked.
-  const late = problem?.code === "NETWORK" && last?.question === question;
+  // A lost connection, or a server that is busy, takes nothing off the screen that still answers the question asked.
+  const late = (problem?.code === "NETWORK" || problem?.code === "UNAVAILABLE") && last?.question === question;
   return {
     data: late ? last.data : result.data,
     problem: late ? undefined : problem,

@@ -42,6 +42,21 @@ describe("the overview", () => {
   });
 });
 
+describe("an answer in part", () => {
+  const errors = [{ message: "not available for the moment", extensions: { code: "UNAVAILABLE" } }];
+
+  it("is no answer, and there is another try", async () => {
+    const stage = show("/account");
+    await screen.findByRole("heading", { name: "Your account", level: 1 });
+    stage.errors.now = errors;
+    fireEvent.click(screen.getByRole("link", { name: "Overview" }));
+    await screen.findByText("This could not be loaded");
+    delete stage.errors.now;
+    press("Try again");
+    await screen.findByText("Open requests");
+  });
+});
+
 describe("the request queue", () => {
   it("shows open requests with what they are about and who asks", async () => {
     show("/requests");

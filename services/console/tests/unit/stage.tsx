@@ -17,6 +17,8 @@ export interface Stage {
   sent: Sent[];
   /** Names of mutations that the server refuses, with code, message and problems. */
   refuse: Record<string, Thing>;
+  /** While set, what the server says beside whatever it could answer. */
+  errors: { now?: Thing[] };
   /** While true, the network is gone. */
   down: { now: boolean };
   /** Calls to the doors under `/auth`, as `METHOD path`, with their bodies. */
@@ -40,7 +42,7 @@ class DeadSocket {
 export function show(path: string, options: { signedIn?: boolean; viewer?: number } = {}): Stage {
   const world = makeWorld();
   if (options.viewer !== undefined) world.viewerId = String(world.users[options.viewer]?.id);
-  const stage: Stage = { world, sent: [], refuse: {}, down: { now: false }, doors: [], endSession: () => void (signedIn = false) };
+  const stage: Stage = { world, sent: [], refuse: {}, errors: {}, down: { now: false }, doors: [], endSession: () => void (signedIn = false) };
   const sessions = someSessions();
   let signedIn = options.signedIn ?? true;
   let proved = false;
@@ -95,7 +97,10 @@ export function show(path: string, options: { signedIn?: boolean; viewer?: numbe
         variables: (body.variables ?? {}) as Thing,
         headers: init.headers as Record<string, string>,
       });
-      return json(200, await execute(world, { query, variables: body.variables as Record<string, unknown> }, stage.refuse));
+      const answer = await execute(world, { query, variables: body.variables as Record<string, unknown> }, stage.refuse);
+      if (!stage.errors.now) return json(200, answer);
+      // The first field is there, and nothing in it.
+      return json(200, { data: Object.fromEntries(Object.keys(answer.data ?? {}).map((field) => [field, {}])), errors: stage.errors.now });
     }
     return json(404, {});
   });
