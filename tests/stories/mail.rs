@@ -142,7 +142,8 @@ async fn a_refused_address_is_recorded_and_keeps_no_other_mail_back() {
         .invite(&system(&world, "acme"), member, false)
         .await
         .unwrap();
-    mail(&world, &post, &world.user("acme", "member").email, "Choose a password").await;
+    let invited = mail(&world, &post, &world.user("acme", "member").email, "Choose a password").await;
+    assert!(invited.text.contains("within three days"), "{}", invited.text);
     emptied(&world, "acme").await;
     let after = figures(&world, "acme").await;
     assert_eq!((after.failed, after.sent), (before.failed + 1, before.sent + 1));
@@ -470,6 +471,7 @@ async fn invitations_and_lost_passwords_come_by_mail_with_links_that_work_once()
         }
     }
     let lost = mail(&world, &post, email, "asked for a new password").await;
+    assert!(lost.text.contains("within an hour"), "{}", lost.text);
     assert_eq!(choose(&world, &lost, SECOND).await, StatusCode::OK);
     assert_eq!(choose(&world, &lost, FIRST).await, StatusCode::UNAUTHORIZED);
     assert_eq!(sign_in(&world, email, FIRST).await, StatusCode::UNAUTHORIZED);

@@ -156,7 +156,7 @@ impl App {
     }
 
     /// A way back in for somebody who lost their password or devices: sessions end, passkeys and, where `totp`, one-time
-    /// codes are gone. Gives the token of a link to a new password.
+    /// codes are gone. Gives the token of a link to a new password, good for an hour.
     ///
     /// # Errors
     /// `NOT_FOUND`, `NOT_ENROLLED`, `USER_DISABLED`, `FORBIDDEN` for anyone but operators.
@@ -167,7 +167,7 @@ impl App {
             if totp {
                 self.reset_totp(caller, user).await?;
             }
-            Ok(self.invite(caller, user, false).await?.1)
+            Ok(self.invite(caller, user, true).await?.1)
         };
         self.noted(caller, Act::on(caller, "resetUser", &detail), work).await
     }

@@ -326,6 +326,27 @@ async fn a_link_for_a_lost_password_ends_with_a_change_of_password_or_address_an
     choose(&held).await.expect(200);
 }
 
+#[tokio::test]
+async fn an_invitation_lasts_three_days_and_a_link_for_a_lost_password_an_hour() {
+    let world = World::new().await;
+    let choose = async |token: &str| {
+        let body = json!({ "token": token, "password": "chosen in good time" });
+        let ask = request(Method::POST, "/auth/password-reset/confirm").json(&body);
+        world.send(ask).await
+    };
+    let millisecond = std::time::Duration::from_millis(1);
+    for (name, reset, hours) in [("ann", true, 1), ("bob", false, 72)] {
+        let user = world.user(name, &[Role::Member]).await;
+        let lasts = std::time::Duration::from_secs(hours * 60 * 60);
+        let late = world.app.invite(&world.system(), user, reset).await.unwrap().1;
+        world.clock.advance(lasts);
+        assert_eq!(choose(&late).await.expect(401).code(), "INVITATION_INVALID", "{name}");
+        let last = world.app.invite(&world.system(), user, reset).await.unwrap().1;
+        world.clock.advance(lasts - millisecond);
+        choose(&last).await.expect(200);
+    }
+}
+
 /// Whatever the endpoint or browser says of the time.
 #[tokio::test]
 async fn a_one_time_code_is_judged_by_the_servers_clock() {

@@ -11,8 +11,10 @@ use serde_json::json;
 use super::{SecondFactor, SignedIn, step_up::Factor, store};
 use crate::{App, Caller, Origin, Outcome, Principal, Refusal, Written};
 
-/// How long a link works.
-const LASTS: Duration = Duration::from_secs(72 * 60 * 60);
+/// How long an invitation works.
+const INVITED: Duration = Duration::from_secs(72 * 60 * 60);
+/// How long a link for a lost password works: whoever asks for one is there, and takes an account over with it.
+const LOST: Duration = Duration::from_secs(60 * 60);
 
 /// The credential of an invitation: its secret follows from its id and a key of the tenant, so that no outbox holds it.
 fn derived(keys: &TenantKeys, tenant: TenantId, invitation: InvitationId) -> Credential {
@@ -36,7 +38,8 @@ fn invalid() -> Refusal {
 }
 
 impl App {
-    /// A link's token for a user, noted in the log, which lets a mail with it go out. An earlier one dies.
+    /// A link's token for a user, noted in the log, which lets a mail with it go out: an invitation, for three days, or with
+    /// `reset` one for a lost password, for an hour. An earlier one dies.
     ///
     /// # Errors
     /// `NOT_FOUND`, `USER_DISABLED`.
@@ -49,9 +52,10 @@ impl App {
         let invitation: InvitationId = self.ambient().id();
         let keys = self.store.vault().tenant(caller.tenant).await?;
         let credential = derived(&keys, caller.tenant, invitation);
+        let lasts = if reset { LOST } else { INVITED };
         let mut tx = self.writing(caller.tenant).await?;
         store::revoke_credentials_of(&mut tx, user.uuid(), now).await?;
-        store::keep_credential(&mut tx, &credential, user.uuid(), now, Some(now + LASTS)).await?;
+        store::keep_credential(&mut tx, &credential, user.uuid(), now, Some(now + lasts)).await?;
         tx.commit().await?;
         let mut log = caller.clone();
         log.origin.idempotency_key = None;

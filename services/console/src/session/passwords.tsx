@@ -142,7 +142,7 @@ export function AskPasswordReset() {
         {refusal && <Note tone="bad">{refusal}</Note>}
         {done && (
           <Note tone="good" title="Look at your mail">
-            If there is such an account, a link is on its way to it.
+            If there is such an account, a link is on its way to it. It works once, within an hour.
           </Note>
         )}
         <TextInput label="Organisation" description="The short name your administrator gave you" required autoCapitalize="none" spellCheck={false} value={tenant} onChange={(event) => setTenant(event.currentTarget.value)} />

@@ -51,7 +51,7 @@ pub(super) async fn run(globals: &Globals, command: UserCommand) -> anyhow::Resu
         say(json!({ "user": user, "welcomeUrl": link }));
     } else {
         say(format!(
-            "{email} chooses a new password here, once, within three days:\n  {link}"
+            "{email} chooses a new password here, once, within an hour:\n  {link}"
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -149,8 +149,10 @@ pub(super) async fn compose(app: &App, desk: &mut Desk<'_>, delivery: &Delivery)
         quote: words.quote.filter(|quote| !quote.trim().is_empty()),
         link: link.map(|link| (link, action)),
         tenant: tenant.unwrap_or_default(),
-        footer: if invites {
+        footer: if mail.kind == MailKind::Invited {
             "The link works once, within three days. If you did not expect it, leave it alone: nothing changes."
+        } else if invites {
+            "The link works once, within an hour. If you did not expect it, leave it alone: nothing changes."
         } else if asks {
             "The link is for you alone and decides nothing by itself: the page asks who you are first."
         } else {
