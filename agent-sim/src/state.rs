@@ -220,11 +220,17 @@ impl Core {
             .retain(|_, request| !request.state.status.is_final() || now < request.filed_at + DAY * 30);
     }
 
+    /// The later of both clocks, by which a statement ends: whoever stands in between can date answers back, and so must
+    /// not make an old one look fresh.
+    pub(crate) fn latest(&self, now: Timestamp) -> Timestamp {
+        now.max(self.by_server(now))
+    }
+
     /// Whether the last statement about the snapshot has expired. The agent goes on enforcing it.
     #[must_use]
     pub fn is_outdated(&self, now: Timestamp) -> bool {
         self.enforced
             .as_ref()
-            .is_some_and(|enforced| enforced.statement.expires_at <= self.by_server(now))
+            .is_some_and(|enforced| enforced.statement.expires_at <= self.latest(now))
     }
 }

@@ -119,10 +119,7 @@ impl Agent {
             .as_ref()
             .map(|enforced| &enforced.statement)
             .filter(|known| known.group == group);
-        // By the later of both clocks: whoever stands in between can date answers back, and so must not make an old
-        // statement look fresh.
-        let now = self.now().max(core.by_server(self.now()));
-        Statement::accept(token, &core.keys, group, known, now)
+        Statement::accept(token, &core.keys, group, known, core.latest(self.now()))
     }
 
     /// A 304: a newer statement about the body in hand, or about a version that changed nothing in it.

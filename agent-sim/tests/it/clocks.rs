@@ -93,6 +93,14 @@ async fn answers_that_are_dated_back_keep_no_statement_fresh() {
     agent.sync_once().await.unwrap();
     // To the agent, a server whose time stands still is one whose old answers are played again.
     clock.advance(HOUR * 48);
+    agent.heartbeat().await.unwrap();
+    assert_eq!(hours(&agent), 48.0);
+    assert!(agent.status().outdated, "it says so of itself");
+    agent.heartbeat().await.unwrap();
+    assert!(
+        server.told().heartbeats[1].outdated,
+        "and to the server, once it hears it again"
+    );
     let refused = agent.sync_once().await.unwrap_err();
     assert!(refused.to_string().contains("expired"), "{refused}");
 }
