@@ -6,14 +6,18 @@
 use std::time::Duration;
 
 use formats::{TenantId, Timestamp};
-use sqlx::{PgPool, Row, postgres::PgRow, types::time::OffsetDateTime};
+use sqlx::{
+    PgPool, Row,
+    postgres::{PgRow, types::PgInterval},
+    types::time::OffsetDateTime,
+};
 
 use crate::append::to_u64;
 
 /// Rows that one transaction removes.
 const BATCH: i32 = 2_000;
-/// How long after its end a purge is looked at again: a transaction that began before the tenant was closed may have
-/// written a row since. The server ends every statement and idle transaction within half a minute.
+/// A purge is looked at again until a look this long after its end: a transaction that began before the tenant was closed
+/// may have written a row since. The server ends every statement and idle transaction within half a minute.
 const AFTERMATH: Duration = Duration::from_secs(60 * 60);
 
 /// Why a tenant was not removed.
@@ -68,11 +72,12 @@ pub async fn due_purges(purge: &PgPool, now: Timestamp) -> Result<Vec<TenantId>,
         "select id from (
            select id, purge_at as since from tenant where status in ('deleting', 'purging') and purge_at <= $1
            union
-           select id, began_at from tenant_purge where finished_at > $2
+           select id, began_at from tenant_purge
+             where finished_at is not null and (looked_at is null or looked_at < finished_at + $2)
          ) due group by id order by min(since), id limit 1000",
     )
     .bind(now.to_datetime())
-    .bind((now - AFTERMATH).to_datetime())
+    .bind(PgInterval::try_from(AFTERMATH).map_err(sqlx::Error::Encode)?)
     .fetch_all(purge)
     .await?;
     Ok(ids.into_iter().map(TenantId::from_uuid).collect())

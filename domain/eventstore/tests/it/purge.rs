@@ -157,6 +157,19 @@ async fn a_tenant_that_is_due_is_removed_whole_in_batches_and_no_other_row_is_to
         Ok(PurgeStep::Removed { rows: 1, .. })
     ));
     assert_eq!(rows_by_tenant(&world).await, after);
+    // Until it was looked at long after its end, however late that is.
+    assert_eq!(due_purges(&purge, at + 30 * DAY).await.unwrap(), [world.tenant]);
+    while purge_step(&purge, world.tenant, at).await.unwrap() != PurgeStep::Finished {}
+    let soon = at + Duration::from_secs(60 * 60) - Duration::from_millis(1);
+    assert_eq!(
+        purge_step(&purge, world.tenant, soon).await.unwrap(),
+        PurgeStep::Finished
+    );
+    assert_eq!(due_purges(&purge, at + DAY).await.unwrap(), [world.tenant]);
+    assert_eq!(
+        purge_step(&purge, world.tenant, at + DAY).await.unwrap(),
+        PurgeStep::Finished
+    );
     assert_eq!(due_purges(&purge, at + DAY).await.unwrap(), []);
 }
 
