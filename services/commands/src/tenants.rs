@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::{App, Caller, Outcome, PLATFORM, Principal, Refusal, Written, people::NewUser, platform::Act};
 
+/// The longest grace period before a tenant is deleted: ten years.
+pub const GRACE_MAX: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
+
 /// A tenant to be made.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
@@ -124,7 +127,17 @@ impl App {
         Ok(made)
     }
 
-    /// All tenants, by slug.
+    /// One tenant.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN` for anyone but operators.
+    pub async fn get_tenant(&self, caller: &Caller, tenant: TenantId) -> Outcome<TenantRow> {
+        operator(caller)?;
+        let row = crate::auth::store::tenant(self.pool(), tenant).await?;
+        row.ok_or_else(|| Refusal::not_found("tenant"))
+    }
+
+    /// All tenants, by slug, at most ten thousand.
     ///
     /// # Errors
     /// `FORBIDDEN` for anyone but operators.
@@ -167,16 +180,17 @@ impl App {
     /// the tenant's slug, typed again.
     ///
     /// # Errors
-    /// `CONFIRMATION_NEEDED`, `DELETION_REQUESTED`, `BAD_INPUT` for a grace under a day, `NOT_FOUND`, `FORBIDDEN`.
+    /// `CONFIRMATION_NEEDED`, `DELETION_REQUESTED`, `BAD_INPUT` for a grace under a day or beyond [`GRACE_MAX`],
+    /// `NOT_FOUND`, `FORBIDDEN`.
     pub async fn delete_tenant(&self, caller: &Caller, confirm: &str, grace: Option<Duration>) -> Outcome<Written> {
-        let rows = self.list_tenants(caller).await?;
-        let row = rows.into_iter().find(|row| row.id == caller.tenant);
-        let row = row.ok_or_else(|| Refusal::not_found("tenant"))?;
-        if row.slug != confirm {
+        if self.get_tenant(caller, caller.tenant).await?.slug != confirm {
             let message = "repeat the tenant's slug in `confirm` to delete it";
             return Err(Refusal::new("CONFIRMATION_NEEDED", 422, message).on("confirm"));
         }
         let (at, grace) = (self.ambient().now(), grace.unwrap_or(self.config.deletion_grace));
+        if grace > GRACE_MAX {
+            return Err(Refusal::bad_input("graceDays", "graceDays must be 3650 or fewer"));
+        }
         let command = TenantCommand::RequestTenantDeletion {
             at,
             purge_at: at + grace,

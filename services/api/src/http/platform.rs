@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Answer, ApiState, Problem,
+    Answer, ApiState,
     extract::{Json, Operator, Params, Query},
     openapi::{Door, Login, Op, Shape},
 };
@@ -148,12 +148,7 @@ async fn get(
 }
 
 async fn find(state: &ApiState, caller: &Caller, id: TenantId) -> Answer<TenantView> {
-    let rows = state.app.list_tenants(caller).await?;
-    let row = rows
-        .into_iter()
-        .find(|row| row.id == id)
-        .ok_or_else(|| Problem::not_found("tenant"))?;
-    Ok(row.into())
+    Ok(state.app.get_tenant(caller, id).await?.into())
 }
 
 #[derive(Deserialize)]
@@ -236,7 +231,7 @@ async fn resume(
 struct DeleteBody {
     /// The tenant's slug, typed again.
     confirm: String,
-    /// Days until it is gone, 1 or more.
+    /// Days until it is gone, 1 to 3,650.
     #[serde(default)]
     grace_days: Option<u32>,
 }

@@ -73,11 +73,11 @@ async fn an_operator_makes_closes_opens_and_deletes_a_tenant() {
     );
     browser.get("/auth/session").await.expect(200);
 
-    let hasty = json!({ "confirm": "acme", "graceDays": 0 });
-    assert_eq!(
-        world.post(&delete, &world.operator, &hasty).await.expect(422).code(),
-        "BAD_INPUT"
-    );
+    for days in [0, 3_651, u32::MAX] {
+        let refused = json!({ "confirm": "acme", "graceDays": days });
+        let refused = world.post(&delete, &world.operator, &refused).await.expect(422);
+        assert_eq!(refused.code(), "BAD_INPUT", "{days}");
+    }
     world.post(&delete, &world.operator, &again).await.expect(202);
     world.clock.advance(Duration::from_secs(24 * 60 * 60));
     let late = world.post(&cancel, &world.operator, &json!({ "reason": "" })).await;
@@ -139,6 +139,27 @@ async fn a_slug_is_given_once_and_an_unknown_tenant_is_not_there() {
     world.get(unknown, &world.operator).await.expect(404);
     let wrong = request(Method::DELETE, unknown).bearer(&world.operator).empty();
     assert_eq!(world.send(wrong).await.expect(405).header("allow"), "GET,HEAD");
+}
+
+/// The list has an end; the door does not.
+#[tokio::test]
+async fn a_tenant_behind_ten_thousand_others_is_found_and_closed() {
+    let world = World::new().await;
+    sqlx::query("insert into tenant (id, slug, created_at) select gen_random_uuid(), 'a' || n, now() from generate_series(1, 10000) n")
+        .execute(world.app.pool())
+        .await
+        .unwrap();
+    let path = format!("/platform/v1/tenants/{}", world.outsider);
+    world.get(&path, &world.operator).await.expect(200);
+    let reason = json!({ "reason": "unpaid" });
+    let closed = world.post(&format!("{path}/suspend"), &world.operator, &reason).await;
+    assert_eq!(closed.expect(200).json()["status"], "suspended");
+    let list = world
+        .get("/platform/v1/tenants", &world.operator)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(list["tenants"].as_array().unwrap().len(), 10_000);
 }
 
 /// Whatever an operator does is in the platform's own log, before it is done; a refusal is noted after it.

@@ -46,11 +46,8 @@ impl App {
             .await?
             .and_then(|row| row.email);
         drop(tx);
-        let slug = super::store::tenants(self.pool())
+        let slug = super::store::tenant_slug(self.pool(), tenant)
             .await?
-            .into_iter()
-            .find(|row| row.id == tenant)
-            .map(|row| row.slug)
             .unwrap_or_default();
         let account: User = self.state(tenant, link.approver.uuid()).await?;
         let totp = self.has_totp(tenant, link.approver).await?;

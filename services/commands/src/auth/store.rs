@@ -68,7 +68,7 @@ pub(crate) async fn tenant_slug(pool: &PgPool, tenant: TenantId) -> Sql<Option<S
         .await
 }
 
-/// All tenants but the platform's own.
+/// All tenants but the platform's own, at most ten thousand.
 pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
     let rows = sqlx::query(
         "select id, slug, status, created_at, purge_at from tenant where id <> $1 order by slug limit 10000",
@@ -76,17 +76,27 @@ pub(crate) async fn tenants(pool: &PgPool) -> Sql<Vec<TenantRow>> {
     .bind(PLATFORM.uuid())
     .fetch_all(pool)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(TenantRow {
-                id: TenantId::from_uuid(row.try_get("id")?),
-                slug: row.try_get("slug")?,
-                status: row.try_get("status")?,
-                created_at: at(row, "created_at")?,
-                purge_at: maybe_at(row, "purge_at")?,
-            })
-        })
-        .collect()
+    rows.iter().map(tenant_row).collect()
+}
+
+/// One of them.
+pub(crate) async fn tenant(pool: &PgPool, tenant: TenantId) -> Sql<Option<TenantRow>> {
+    let row = sqlx::query("select id, slug, status, created_at, purge_at from tenant where id = $1 and id <> $2")
+        .bind(tenant.uuid())
+        .bind(PLATFORM.uuid())
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(tenant_row).transpose()
+}
+
+fn tenant_row(row: &PgRow) -> Sql<TenantRow> {
+    Ok(TenantRow {
+        id: TenantId::from_uuid(row.try_get("id")?),
+        slug: row.try_get("slug")?,
+        status: row.try_get("status")?,
+        created_at: at(row, "created_at")?,
+        purge_at: maybe_at(row, "purge_at")?,
+    })
 }
 
 // Passwords ------------------------------------------------------------------------------------------------------------
