@@ -113,6 +113,22 @@ async fn looking_shows_everything_and_changes_nothing() {
     assert!(text.contains(&scene.digest) && text.contains("U+202E") && !text.contains('\u{202e}'));
     assert!(!text.contains("<b>") && !text.contains("<script"));
     assert_eq!(world.app.store.head(world.tenant).await.unwrap(), head);
+
+    // Nor with everything that a form would send, in the address, by the approver's own browser.
+    let cookie = world.sign_in("ann", Some(&world.code())).await.expect(200).cookie();
+    let csrf = hidden(&scene.visit(&cookie).await.text(), "csrf");
+    world.clock.advance(std::time::Duration::from_secs(30));
+    let (code, digest) = (world.code(), &scene.digest);
+    let head = world.app.store.head(world.tenant).await.unwrap();
+    let form = format!("{}?button=approve&csrf={csrf}&digest={digest}&code={code}", scene.path);
+    for path in [scene.path.as_str(), &form] {
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+            world
+                .send(request(method, path).with(header::COOKIE, &cookie).empty())
+                .await;
+        }
+    }
+    assert_eq!(world.app.store.head(world.tenant).await.unwrap(), head);
     assert_eq!(scene.status().await, Status::Pending);
 }
 
