@@ -1,18 +1,23 @@
 //! No secret is in any log of the server's other roles or of the agent: `services/api/tests/it/secrets.rs` searches
 //! what the doors log. Everything is logged at `trace`, whoever's it is, and mails go over real SMTP.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use commands::Caller;
 use formats::RequestId;
 use model::request::Narrowing;
 use portcullis_agent::{Agent, AgentError};
-use serde_json::Value;
+use serde_json::{Value, json};
 use worker::mail::{MailConfig, Notifier};
 
 use crate::{
     canaries::{Log, Secrets},
     grants::{WHY, action, agent, create_policy},
+    installation::program,
     mail_server::{MailServer, Mood},
     world::World,
 };
@@ -234,4 +239,165 @@ async fn no_secret_is_in_any_log_of_worker_and_agent() {
     let logged = log.text();
     assert_eq!(secrets.in_text(&logged), ["mail server's password", "both in PLAIN"]);
     assert_eq!(bearers(&logged).len(), 1);
+}
+
+/// The agent's program, run at `trace`, and the file that takes whatever it says.
+struct Program {
+    home: PathBuf,
+    token: String,
+    log: PathBuf,
+}
+
+impl Program {
+    fn start(&self, arguments: &[&str]) -> std::process::Child {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .unwrap();
+        Command::new(program().with_file_name("portcullis-agent"))
+            .args(arguments)
+            .env("PORTCULLIS_AGENT_STATE", &self.home)
+            .env("PORTCULLIS_AGENT_TOKEN", &self.token)
+            .env("PORTCULLIS_AGENT_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Whether it succeeded.
+    async fn run(&self, arguments: &[&str]) -> bool {
+        let mut child = self.start(arguments);
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        ended.await.unwrap().success()
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+}
+
+/// The request that waits is approved, once it was filed again.
+async fn approve_what_waits(world: &World) {
+    let admin = world.caller("acme", "admin").await;
+    let waiting = world
+        .until("the request", async || {
+            let mut tx = world.app().reading(admin.tenant).await.unwrap();
+            let page = projections::Page::first(50);
+            let filter = projections::request_queue::Filter::default();
+            let sort = projections::request_queue::Sort::Newest;
+            let found = projections::request_queue::list(&mut tx, &filter, sort, &page)
+                .await
+                .unwrap();
+            let ours = |path: &str| path == "C:\\Guarded\\tool.exe";
+            found.nodes().into_iter().find(|row| {
+                let application = row
+                    .details
+                    .as_ref()
+                    .and_then(|details| details.action.application.as_ref());
+                row.status.is_open() && row.times > 1 && application.is_some_and(|application| ours(&application.path))
+            })
+        })
+        .await;
+    let digest = &waiting.details.unwrap().digest;
+    let approved = world
+        .app()
+        .approve(&admin, waiting.id, digest, Narrowing::default(), None);
+    approved.await.unwrap();
+}
+
+fn kept(home: &Path, name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(home.join(name)).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_what_the_agents_program_says() {
+    let world = World::begin().await;
+    let mut secrets = Secrets::default();
+    let member = world.caller("acme", "member").await;
+    let system = Caller::system(member.tenant, world.app().ambient().uuid());
+    let (member, preset) = (member.user().unwrap(), *b"canary one-time code");
+    world.app().totp_preset(&system, member, &preset).await.unwrap();
+    secrets.add("one-time secret", "canary one-time code");
+    let code = world.code(&totp_rs::Secret::from(preset.to_vec()).to_base32()).await;
+    secrets.add("one-time code", &code);
+    create_policy(&world, "Guarded", &["mfa", "approval"], "path:C:\\Guarded\\*").await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let token = world.tenant("acme").deployment_groups[0].registration_token.clone();
+    let mut it = Program {
+        home: dir.path().join("agent"),
+        token: format!("{}{}", &token[..token.len() - 24], "0".repeat(24)),
+        log: dir.path().join("log"),
+    };
+    let machine = [
+        "--machine-name",
+        "WS-900",
+        "--machine-os",
+        "windows",
+        "--machine-id",
+        "program",
+    ];
+    let register = [&["register", "--server", world.url()], &machine[..]].concat();
+    secrets.add_credential("wrong registration token", &it.token);
+    assert!(!it.run(&register).await, "{}", it.said());
+    it.token = token;
+    secrets.add_credential("registration token", &it.token);
+    assert!(it.run(&register).await, "{}", it.said());
+    let seed = secrets.add_from("agent's key", &kept(&it.home, "identity.json")["key"]);
+    let seed: [u8; 32] = formats::hash::from_hex(&seed).unwrap();
+    secrets.add_bytes("agent's key as bytes", &seed);
+
+    let file = dir.path().join("action.json");
+    let tool = action(&world, "DEMO\\kim", "C:\\Guarded\\tool.exe");
+    std::fs::write(&file, json!(tool).to_string()).unwrap();
+    let (file, email) = (file.to_str().unwrap(), &world.user("acme", "member").email);
+    let request = ["request", file, "--justification", WHY, "--email", email, "--code"];
+    let wrong = [&request[..], &["canary-mfa-code", "--wait", "0"]].concat();
+    assert!(!it.run(&wrong).await, "{}", it.said());
+    secrets.add("wrong code", "canary-mfa-code");
+    let asks = [&request[..], &[&code, "--wait", "60"]].concat();
+    let (ran, ()) = tokio::join!(it.run(&asks), approve_what_waits(&world));
+    assert!(ran, "{}", it.said());
+    let grants = kept(&it.home, "grants.json");
+    let grant = grants.as_object().unwrap().values().next().unwrap();
+    secrets.add_signed("grant", grant["token"].as_str().unwrap());
+    for arguments in [&["status"][..], &["refresh"], &["evaluate", file, "--explain"]] {
+        assert!(it.run(arguments).await, "{arguments:?}: {}", it.said());
+    }
+
+    // As a service, and when the server does not know it any more.
+    let mut service = it.start(&["run", "--listen", "127.0.0.1:0"]);
+    world
+        .until("the service", async || {
+            it.said().contains("the server is there").then_some(())
+        })
+        .await;
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let endpoint = kept(&it.home, "identity.json")["endpoint"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let admin = world.caller("acme", "admin").await;
+    world
+        .app()
+        .remove_endpoint(&admin, endpoint, "It is gone".to_owned())
+        .await
+        .unwrap();
+    assert!(!it.run(&["refresh"]).await, "{}", it.said());
+    world.end().await;
+
+    let said = it.said();
+    for word in ["TRACE", "portcullis_agent", "hyper", "reqwest"] {
+        assert!(said.contains(word), "{word} is nowhere");
+    }
+    assert_eq!(secrets.in_text(&said), Vec::<&str>::new());
+    assert_eq!(bearers(&said), Vec::<&str>::new());
+    // The control.
+    let slipped = format!("{said} {}", grant["token"]);
+    assert_eq!((secrets.in_text(&slipped), bearers(&slipped).len()), (vec!["grant"], 1));
 }
