@@ -329,7 +329,6 @@ async fn each_role_may_do_what_the_table_says_and_nobody_does_nothing() {
         "policyFile",
         "collections",
         "collection",
-        "inventory",
         "approvalRules",
         "explainDecision",
         "settings",

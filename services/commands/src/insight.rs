@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use eventstore::TenantTx;
 use formats::{ActivityId, BodyHash, DeploymentGroupId, EndpointId, PolicyId, RequestId, TenantId, Timestamp};
 use policy_engine::{
-    Action, ActionType, Control, Decision, Explanation, Index, Machine, Outcome as EngineOutcome, PolicyDocument,
-    PolicyStatus, Problem, Snapshot, SnapshotCollection, SnapshotPolicy, Step,
+    Action, ActionType, Considered, Control, Decision, Explanation, Index, Machine, Outcome as EngineOutcome,
+    PolicyDocument, PolicyStatus, Problem, Snapshot, SnapshotCollection, SnapshotPolicy, Step,
     lint::{Facts, Warning, lint},
     validate,
 };
@@ -311,7 +311,9 @@ impl App {
         })
         .await?;
         if !caller.may(Act::ReadPolicies) {
-            explained.explanation.considered.retain(|policy| policy.matched);
+            let enforced = |policy: &Considered| policy.matched && policy.status == PolicyStatus::Enforce;
+            explained.explanation.considered.retain(enforced);
+            explained.explanation.decision.would_have = None;
         }
         Ok(explained)
     }
@@ -322,6 +324,7 @@ impl App {
     /// `NOT_FOUND`, `FORBIDDEN`.
     pub async fn explain_activity(&self, caller: &Caller, activity: ActivityId) -> Outcome<Explained> {
         caller.demand(Act::ReadPolicies)?;
+        caller.demand(Act::ReadAudit)?;
         let mut tx = self.reading(caller.tenant).await?;
         let record = projections::activity::find(&mut tx, activity).await?;
         let record = record.ok_or_else(|| Refusal::not_found("recorded action"))?;

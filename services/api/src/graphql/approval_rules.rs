@@ -11,7 +11,7 @@ use projections::approval_rules::ApprovalRuleView;
 
 use super::{
     collections::Collection,
-    context::{Ask, Frame, shown as present, written},
+    context::{Ask, For, Frame, shown as present, written},
     error::Answer,
     ids::{named, named_all, shown},
     request_standing::deciders,
@@ -43,7 +43,8 @@ impl ApprovalRule {
     }
 }
 
-/// Routing of requests to approvers.
+/// Routing of requests to approvers: the name to whoever sees a request that it routed, everything else to whoever may
+/// read policies.
 #[Object]
 impl ApprovalRule {
     pub(crate) async fn id(&self) -> ID {
@@ -83,11 +84,13 @@ impl ApprovalRule {
     }
 
     /// Place in the order, from 1.
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn rank(&self) -> u32 {
         self.0.rank
     }
 
     /// Empty means any.
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn action_types(&self) -> Vec<ActionType> {
         self.0.definition.types.iter().copied().map(Into::into).collect()
     }
@@ -104,10 +107,12 @@ impl ApprovalRule {
         Ok(used.cloned().map(Collection).collect())
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn minimum_risk(&self) -> u32 {
         self.0.definition.risk_from
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn maximum_risk(&self) -> u32 {
         self.0.definition.risk_to
     }
@@ -120,23 +125,28 @@ impl ApprovalRule {
         Approvers(self.0.definition.secondary.clone())
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn quorum(&self) -> u32 {
         self.0.definition.quorum
     }
 
     /// Whether people may decide their own requests that this rule routes.
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn self_approval(&self) -> bool {
         self.0.definition.self_approval
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn windows(&self) -> RequestWindows {
         self.0.definition.windows.into()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn updated_at(&self) -> DateTime {
         self.0.updated_at.into()
     }

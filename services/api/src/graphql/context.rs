@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_graphql::{
-    Context,
+    Context, Guard,
     dataloader::{DataLoader, HashMapCache},
 };
 use commands::{Act, App, Caller, Outcome, Refusal};
@@ -144,6 +144,16 @@ pub(crate) trait Ask {
 impl Ask for Context<'_> {
     fn call(&self) -> &Arc<Call> {
         self.data_unchecked::<Arc<Call>>()
+    }
+}
+
+/// Lets a field be read by whoever may do this: it says more of its object than what leads there has to.
+pub(crate) struct For(pub(crate) Act);
+
+impl Guard for For {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        ctx.frame_for(self.0)?;
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use projections::{
 };
 
 use super::{
-    context::{Ask, Frame, shown as present, written},
+    context::{Ask, For, Frame, shown as present, written},
     error::Answer,
     groups::DeploymentGroup,
     ids::{named, shown, typed},
@@ -34,7 +34,8 @@ impl Endpoint {
     }
 }
 
-/// One machine that runs the agent.
+/// One machine that runs the agent: its name, system and status to whoever sees a request from it, everything else to
+/// whoever may read the fleet.
 #[Object]
 impl Endpoint {
     pub(crate) async fn id(&self) -> ID {
@@ -53,14 +54,17 @@ impl Endpoint {
         self.0.machine.os.into()
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn os_version(&self) -> &str {
         &self.0.machine.os_version
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn agent_version(&self) -> Option<&str> {
         self.0.status.as_ref()?.agent_version.as_deref()
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn machine_id(&self) -> &str {
         &self.0.machine.machine_id
     }
@@ -71,38 +75,46 @@ impl Endpoint {
         Ok(group.ok_or_else(|| Refusal::internal("an endpoint's group is missing"))?)
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn registered_at(&self) -> DateTime {
         self.0.registered_at.into()
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn last_seen_at(&self) -> Option<DateTime> {
         Some(self.0.status.as_ref()?.last_seen_at.into())
     }
 
     /// Version of the snapshot that its group offers.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn offered_snapshot(&self) -> Option<Position> {
         Some(Position(self.0.offered?.version))
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn applied_snapshot(&self) -> Option<Position> {
         Some(Position(self.0.applied?.version))
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn applied_at(&self) -> Option<DateTime> {
         self.0.applied_at.map(Into::into)
     }
 
     /// Records that wait on the endpoint.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn queue_length(&self) -> Option<u32> {
         self.0.status.as_ref()?.queue_length
     }
 
     /// The endpoint's clock minus the server's.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn clock_skew_ms(&self) -> Option<i32> {
         let skew = self.0.status.as_ref()?.clock_skew_ms?;
         Some(i32::try_from(skew).unwrap_or(if skew < 0 { i32::MIN } else { i32::MAX }))
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn plugins(&self) -> Vec<AgentPlugin> {
         let plugins = self
             .0
@@ -114,11 +126,13 @@ impl Endpoint {
     }
 
     /// True where the same machine was registered before.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn reregistered(&self) -> bool {
         self.0.replaces.is_some()
     }
 
     /// Numbers of its records that are missing.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn gaps(&self, ctx: &Context<'_>) -> Answer<i32> {
         let numbers = ctx.frame().load().load_one(RecordsOf(self.0.id)).await?;
         Ok(numbers.map_or(0, |numbers| numbers.missing.try_into().unwrap_or(i32::MAX)))
@@ -126,12 +140,14 @@ impl Endpoint {
 
     /// Records that came under numbers of other records: the endpoint was restored from a copy, or a copy of it runs.
     /// None of them is lost.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn reused_numbers(&self, ctx: &Context<'_>) -> Answer<i32> {
         let numbers = ctx.frame().load().load_one(RecordsOf(self.0.id)).await?;
         Ok(numbers.map_or(0, |numbers| numbers.reused.try_into().unwrap_or(i32::MAX)))
     }
 
     /// When the last of those came.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn numbers_reused_at(&self, ctx: &Context<'_>) -> Answer<Option<DateTime>> {
         let numbers = ctx.frame().load().load_one(RecordsOf(self.0.id)).await?;
         Ok(numbers.and_then(|numbers| numbers.reused_at).map(Into::into))
@@ -162,11 +178,13 @@ impl Endpoint {
         Ok(accounts.iter().filter_map(EndpointAccount::of).collect())
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn removed_at(&self) -> Option<DateTime> {
         self.0.removed_at.map(Into::into)
     }
 
     /// Why it was removed.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn removed_reason(&self) -> Option<&str> {
         self.0.removed_reason.as_deref()
     }

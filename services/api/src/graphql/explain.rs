@@ -20,9 +20,9 @@ pub(crate) struct DecisionExplanation {
     steps: Vec<Step>,
     /// Which rule settled it, in words.
     settled_by: String,
-    /// What the monitored policies would have made of it; null where none matched.
+    /// What the monitored policies would have made of it; null where none matched, and to whoever may not read policies.
     would_have: Option<WouldHave>,
-    /// Policies that were asked; to whoever may not read policies, those that matched.
+    /// Policies that were asked; to whoever may not read policies, the enforced ones that matched.
     considered: Vec<ConsideredPolicy>,
     risk_level: u32,
     access_minutes: Option<u32>,

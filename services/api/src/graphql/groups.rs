@@ -10,7 +10,7 @@ use projections::{
 
 use super::{
     actor::Actor,
-    context::{Ask, Frame, shown as present, written},
+    context::{Ask, For, Frame, shown as present, written},
     error::Answer,
     ids::{named, shown, typed},
     loaders::TokensOf,
@@ -41,7 +41,8 @@ impl DeploymentGroup {
     }
 }
 
-/// Endpoints that belong together for rollout.
+/// Endpoints that belong together for rollout: the name to whoever sees where it stands, everything else to whoever may
+/// read the fleet.
 #[Object]
 impl DeploymentGroup {
     pub(crate) async fn id(&self) -> ID {
@@ -52,16 +53,19 @@ impl DeploymentGroup {
         &self.0.name
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn endpoint_count(&self) -> i32 {
         self.0.endpoints.try_into().unwrap_or(i32::MAX)
     }
 
     /// Version of the group's snapshot; null before the first policy.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn snapshot_version(&self) -> Option<Position> {
         self.0.snapshot_version.map(Position)
     }
 
     /// Endpoints that have applied that version.
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn up_to_date_count(&self) -> i32 {
         self.0.up_to_date.try_into().unwrap_or(i32::MAX)
     }
@@ -100,10 +104,12 @@ impl DeploymentGroup {
         Ok(tokens.iter().cloned().map(RegistrationToken).collect())
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
+    #[graphql(guard = "For(Act::ReadFleet)")]
     async fn deleted_at(&self) -> Option<DateTime> {
         self.0.deleted_at.map(Into::into)
     }

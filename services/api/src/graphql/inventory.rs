@@ -132,7 +132,7 @@ impl InventoryQuery {
         last: Option<i32>,
         before: Option<String>,
     ) -> Answer<Connection<InventoryItem>> {
-        let frame = ctx.frame_for(Act::ReadPolicies)?;
+        let frame = ctx.frame_for(Act::ReadFleet)?;
         let page = page(first, after, last, before)?;
         let given = filter.unwrap_or_default();
         let group = match &given.deployment_group_id {

@@ -11,7 +11,7 @@ use projections::policies::{PolicyFilter as Filter, PolicyView, RevisionView};
 
 use super::{
     actor::Actor,
-    context::{Ask, Frame},
+    context::{Ask, For, Frame},
     error::Answer,
     groups::DeploymentGroup,
     ids::{shown, typed},
@@ -36,7 +36,8 @@ impl Policy {
     }
 }
 
-/// A rule set with numbered revisions.
+/// A rule set with numbered revisions: name, type, status and revision to whoever sees a request that cites it, everything
+/// else to whoever may read policies.
 #[Object]
 impl Policy {
     pub(crate) async fn id(&self) -> ID {
@@ -56,19 +57,22 @@ impl Policy {
         self.0.document.status.into()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn controls(&self) -> Vec<Control> {
         self.0.document.controls.iter().copied().map(Into::into).collect()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn exception(&self) -> bool {
         self.0.document.exception
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn risk_level(&self) -> u32 {
         self.0.document.risk_level
     }
 
-    /// The current revision's document, for whoever may read policies.
+    /// The current revision's document.
     async fn document(&self, ctx: &Context<'_>) -> Answer<PolicyDocument> {
         ctx.frame_for(Act::ReadPolicies)?;
         PolicyDocument::of(&self.0.document)
@@ -109,7 +113,7 @@ impl Policy {
         }))
     }
 
-    /// What is probably not meant, for whoever may read policies.
+    /// What is probably not meant.
     async fn warnings(&self, ctx: &Context<'_>) -> Answer<Vec<LintWarning>> {
         let frame = ctx.frame_for(Act::ReadPolicies)?;
         if self.0.deleted_at.is_some() {
@@ -119,18 +123,22 @@ impl Policy {
         Ok(warnings.iter().cloned().map(LintWarning).collect())
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn updated_at(&self) -> DateTime {
         self.0.updated_at.into()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn updated_by(&self) -> Actor {
         (&self.0.updated_by).into()
     }
 
+    #[graphql(guard = "For(Act::ReadPolicies)")]
     async fn deleted_at(&self) -> Option<DateTime> {
         self.0.deleted_at.map(Into::into)
     }

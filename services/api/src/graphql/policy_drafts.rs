@@ -5,7 +5,7 @@ use commands::{Act, Draft, ImpactExample};
 use formats::PolicyId;
 
 use super::{
-    context::Ask,
+    context::{Ask, For},
     error::{Answer, first_refusal},
     ids::named,
     policies::{FieldProblem, LintWarning},
@@ -31,7 +31,8 @@ pub(crate) struct PolicyImpact {
     newly_required: i32,
     newly_allowed: i32,
     unchanged: i32,
-    /// At most 50, those that occurred most often first.
+    /// At most 50, those that occurred most often first; for whoever may read the audit trail.
+    #[graphql(guard = "For(Act::ReadAudit)")]
     examples: Vec<PolicyImpactExample>,
 }
 

@@ -368,9 +368,12 @@ impl RequestDecision {
         self.decision.comment.as_deref().filter(|comment| !comment.is_empty())
     }
 
-    /// How the approver proved who they are, such as `password`, `password+totp`, `link+totp`.
-    async fn authentication(&self) -> &str {
-        self.decision.method.as_deref().unwrap_or("unknown")
+    /// How the approver proved who they are, such as `password`, `password+totp`, `link+totp`; null to whoever sees their
+    /// own requests alone.
+    async fn authentication(&self, ctx: &Context<'_>) -> Option<&str> {
+        let frame = ctx.frame();
+        let told = frame.decides() || frame.caller.may(Act::ReadAllRequests);
+        told.then(|| self.decision.method.as_deref().unwrap_or("unknown"))
     }
 
     /// True where the approver is the requester and the tenant lets them.

@@ -8,7 +8,7 @@ use projections::directory::TenantView;
 
 use super::{
     approval_rules::{Approvers, ApproversInput, RequestWindows, RequestWindowsInput},
-    context::{Ask, written},
+    context::{Ask, For, written},
     error::Answer,
     scalars::Position,
     words::{ActionType, BaselineOutcome, Control},
@@ -58,11 +58,13 @@ impl Settings {
         self.kept.self_approval
     }
 
+    #[graphql(guard = "For(Act::ReadSettings)")]
     async fn refuse_unlinked_requesters(&self) -> bool {
         self.kept.refuse_unlinked
     }
 
     /// Bind the one-time code to the requester's own user.
+    #[graphql(guard = "For(Act::ReadSettings)")]
     async fn bind_mfa_to_requester(&self) -> bool {
         self.kept.mfa_bound_to_requester
     }
@@ -72,10 +74,12 @@ impl Settings {
         self.kept.deciding_needs_second_factor
     }
 
+    #[graphql(guard = "For(Act::ReadSettings)")]
     async fn default_approvers(&self) -> Approvers {
         Approvers(self.kept.default_approvers.clone())
     }
 
+    #[graphql(guard = "For(Act::ReadSettings)")]
     async fn baselines(&self) -> Vec<Baseline> {
         let all = policy_engine::ActionType::ALL;
         all.into_iter()
@@ -116,7 +120,7 @@ pub(crate) struct SettingsQuery;
 
 #[Object]
 impl SettingsQuery {
-    /// Approvers read them too: what a decision has to carry stands here.
+    /// Approvers read them too, as far as a decision is about them.
     async fn settings(&self, ctx: &Context<'_>) -> Answer<Settings> {
         let frame = ctx.frame();
         if !frame.caller.may(Act::Decide) {

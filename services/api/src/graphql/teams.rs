@@ -6,7 +6,7 @@ use formats::TeamId;
 use projections::directory::TeamView;
 
 use super::{
-    context::{Ask, Frame, shown as present, written},
+    context::{Ask, For, Frame, shown as present, written},
     error::Answer,
     ids::{named, named_all, shown, typed},
     loaders::MembersOf,
@@ -37,7 +37,7 @@ impl Team {
     }
 }
 
-/// A named set of users.
+/// A named set of users: the name to whoever sees where it stands, everything else to whoever may read people.
 #[Object]
 impl Team {
     pub(crate) async fn id(&self) -> ID {
@@ -56,15 +56,18 @@ impl Team {
     }
 
     /// An identity provider keeps it by SCIM, so that it is not changed by hand.
+    #[graphql(guard = "For(Act::ReadPeople)")]
     async fn managed(&self) -> bool {
         self.0.managed
     }
 
     /// The roles that its members have by it, beside their own.
+    #[graphql(guard = "For(Act::ReadPeople)")]
     async fn roles(&self) -> Vec<Role> {
         self.0.roles.iter().copied().map(Into::into).collect()
     }
 
+    #[graphql(guard = "For(Act::ReadPeople)")]
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Guard, ID, InputObject, Object, SimpleObject};
 use commands::{Act, NewUser, Refusal};
 use formats::{EndpointId, PersonId, TeamId, UserId};
 use projections::directory::{PersonView, UserFilter as Filter, UserView};
 
 use super::{
-    context::{Ask, Frame, shown as present, written},
+    context::{Ask, For, Frame, shown as present, written},
     endpoints::Endpoint,
     error::Answer,
     ids::{named, shown, typed},
@@ -37,29 +37,28 @@ impl User {
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(Self).collect())
     }
 
-    fn for_people_readers(&self, ctx: &Context<'_>) -> Answer<Arc<Frame>> {
-        let frame = ctx.frame();
-        if frame.caller.user() != Some(self.0.id) {
-            frame.caller.demand(Act::ReadPeople)?;
-        }
-        Ok(frame)
+    /// Whether the viewer may read people, or is this user.
+    fn is_read_by(&self, frame: &Frame) -> bool {
+        frame.caller.user() == Some(self.0.id) || frame.caller.may(Act::ReadPeople)
     }
 }
 
-/// A person with an account in the tenant.
+/// A person with an account in the tenant: the name to whoever sees where it stands, everything else to whoever may read
+/// people, and to the user.
 #[Object]
 impl User {
     pub(crate) async fn id(&self) -> ID {
         shown(self.0.id)
     }
 
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn person_id(&self) -> ID {
         shown(self.0.person)
     }
 
-    /// Null once erased.
-    async fn email(&self) -> Option<&str> {
-        self.0.email.as_deref()
+    /// Null once erased, and to whoever may not read people and is not the user.
+    async fn email(&self, ctx: &Context<'_>) -> Option<&str> {
+        self.0.email.as_deref().filter(|_| self.is_read_by(&ctx.frame()))
     }
 
     /// Null once erased.
@@ -67,32 +66,33 @@ impl User {
         self.0.name.as_deref()
     }
 
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn status(&self) -> UserStatus {
         status(&self.0)
     }
 
     /// What they may do: the roles that were assigned, and those by teams.
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn roles(&self) -> Vec<Role> {
         self.0.roles.iter().copied().map(Into::into).collect()
     }
 
     /// Those that `changeUserRoles` assigned, without those by teams. Empty: `MEMBER`, where no team gives more.
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn assigned_roles(&self) -> Vec<Role> {
         self.0.assigned.iter().copied().map(Into::into).collect()
     }
 
-    /// For whoever may read people, and for the user.
-    #[graphql(complexity = "1 + 5 * child_complexity")]
+    #[graphql(complexity = "1 + 5 * child_complexity", guard = "ForReaders(self.0.id)")]
     async fn teams(&self, ctx: &Context<'_>) -> Answer<Vec<Team>> {
-        let frame = self.for_people_readers(ctx)?;
+        let frame = ctx.frame();
         let teams = frame.load().load_one(TeamsOf(self.0.id)).await?.unwrap_or_default();
         Ok(teams.iter().cloned().map(Team).collect())
     }
 
-    /// For whoever may read people, and for the user.
-    #[graphql(complexity = "1 + 5 * child_complexity")]
+    #[graphql(complexity = "1 + 5 * child_complexity", guard = "ForReaders(self.0.id)")]
     async fn accounts(&self, ctx: &Context<'_>) -> Answer<Vec<EndpointAccountLink>> {
-        let frame = self.for_people_readers(ctx)?;
+        let frame = ctx.frame();
         let accounts = frame.load().load_one(AccountsOf(self.0.id)).await?.unwrap_or_default();
         Ok(accounts.iter().filter_map(EndpointAccountLink::of).collect())
     }
@@ -101,7 +101,7 @@ impl User {
     /// whoever may not read people and is not the user.
     async fn mail_refused(&self, ctx: &Context<'_>) -> Answer<Option<String>> {
         let frame = ctx.frame();
-        if frame.caller.user() != Some(self.0.id) && !frame.caller.may(Act::ReadPeople) {
+        if !self.is_read_by(&frame) {
             return Ok(None);
         }
         let refused = frame.refused().await?;
@@ -109,26 +109,43 @@ impl User {
         Ok(of.map(|refused| refused.error.clone()))
     }
 
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn totp_enrolled(&self) -> bool {
         self.0.factors.iter().any(|factor| factor == "totp")
     }
 
     /// Whether they have a passkey.
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn passkey_enrolled(&self) -> bool {
         self.0.factors.iter().any(|factor| factor == "passkey")
     }
 
     /// Managed by SCIM: names, teams and status are changed there.
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn managed(&self) -> bool {
         self.0.source == "scim"
     }
 
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
+    #[graphql(guard = "ForReaders(self.0.id)")]
     async fn last_sign_in_at(&self) -> Option<DateTime> {
         self.0.last_sign_in_at.map(Into::into)
+    }
+}
+
+/// Lets a field of this user be read by whoever may read people, and by the user.
+struct ForReaders(UserId);
+
+impl Guard for ForReaders {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        if ctx.frame().caller.user() == Some(self.0) {
+            return Ok(());
+        }
+        For(Act::ReadPeople).check(ctx).await
     }
 }
 

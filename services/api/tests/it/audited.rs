@@ -383,7 +383,7 @@ async fn passkey_of(world: &World, user: &str) {
 }
 
 /// The mail of somebody's invitation, which the mail server refused.
-async fn refused_mail(world: &World, recipient: &str) -> (u64, String) {
+pub async fn refused_mail(world: &World, recipient: &str) -> (u64, String) {
     let mut tx = TenantTx::begin(world.app.pool(), world.tenant).await.unwrap();
     let now = world.app.ambient().now();
     let user = recipient.parse().unwrap();

@@ -2,6 +2,7 @@
 
 mod changes;
 mod eligible;
+mod fields;
 mod http;
 mod inventory;
 mod limits;

@@ -43,7 +43,7 @@ export function Course({ request }: { request: RequestView }) {
           {decision.comment && <Visible text={decision.comment} prose />}
           <span className="chips">
             <Tag outline>{spell(decision.as)}</Tag>
-            <Tag outline>{decision.authentication}</Tag>
+            {decision.authentication && <Tag outline>{decision.authentication}</Tag>}
             {decision.ownRequest && <Tag tone="warn">Own request</Tag>}
             {decision.grantMinutes != null && <Tag outline>Narrowed to {duration(decision.grantMinutes)}</Tag>}
             {decision.grantUses != null && <Tag outline>Narrowed to {decision.grantUses} uses</Tag>}
