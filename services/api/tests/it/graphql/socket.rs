@@ -1,7 +1,8 @@
 //! Subscriptions, over a real socket.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use axum::http::Method;
 use futures_util::{SinkExt, StreamExt};
 use model::Role;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use tokio_tungstenite::{
 };
 
 use super::{change, data};
-use crate::world::{World, soon};
+use crate::world::{World, request, soon};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -308,4 +309,78 @@ async fn a_disabled_users_socket_is_closed_within_five_seconds() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+/// What is open ends, and whatever opened a door opens none, until the tenant is resumed.
+#[tokio::test]
+async fn a_suspension_ends_what_is_open_and_refuses_every_credential_at_once() {
+    let world = World::new().await;
+    world.policy("Ask first", "/opt/*").await;
+    let browser = world.browser("owner").await;
+    let address = listen(&world).await;
+    let agent = world.agent("lab").await;
+    let idp = world.idp().await;
+    let token = browser.post("/auth/token", &json!({})).await.expect(200).json();
+    let token = token["accessToken"].as_str().unwrap();
+    let owner = world.owner().await;
+    let scopes = vec![model::Scope::PeopleRead];
+    let account = world
+        .app
+        .create_service_account(&owner, "SIEM".to_owned(), scopes.clone());
+    let account = account.await.unwrap().id();
+    let key = world.app.issue_api_key(&owner, account, scopes, None).await;
+    let key = key.unwrap().secret.unwrap();
+    let link = world.app.invite(&world.system(), owner.user().unwrap(), true).await;
+    let link = link.unwrap().1;
+    world.settle(world.tenant).await;
+
+    let asks = json!({ "query": "{ viewer { position } }" });
+    let choose = json!({ "token": link, "password": "chosen while it is closed" });
+    let doors = async || {
+        let confirm = request(Method::POST, "/auth/password-reset/confirm").json(&choose);
+        let assertion = agent.assertion();
+        [
+            ("session", browser.get("/auth/session").await),
+            ("access token", world.post("/graphql", token, &asks).await),
+            ("key", world.post("/graphql", &key, &asks).await),
+            ("SCIM token", idp.get("/Users").await),
+            ("agent", agent.get("/agent/v1/snapshot", &[]).await),
+            ("assertion", agent.ask_token(&assertion).await),
+            ("password", world.sign_in("owner", None).await),
+            ("link", world.send(confirm).await),
+        ]
+    };
+    let mut socket = open(address, &browser.cookie).await;
+    subscribe(&mut socket, "log", "subscription { auditEventAppended { position } }").await;
+    let snapshot = agent.get("/agent/v1/snapshot", &[]).await.expect(200);
+    let waits = [("if-none-match", snapshot.header("etag")), ("prefer", "wait=50")];
+    let operator = commands::Caller {
+        principal: commands::Principal::Operator {
+            name: "ops".to_owned(),
+            method: "platform_credential",
+        },
+        ..world.system()
+    };
+    let close = async {
+        // The poll is open by now: it was asked for first.
+        tokio::task::yield_now().await;
+        world.app.suspend_tenant(&operator, "unpaid".to_owned()).await.unwrap();
+        for (what, reply) in doors().await {
+            let told = reply.expect(403).text();
+            assert!(told.contains("this tenant is suspended"), "{what}: {told}");
+        }
+    };
+    let begun = tokio::time::Instant::now();
+    let (poll, (), code) = tokio::join!(
+        soon(agent.get("/agent/v1/snapshot", &waits)),
+        close,
+        closed(&mut socket)
+    );
+    assert_eq!((poll.expect(403).code().as_str(), code), ("TENANT_SUSPENDED", 4401));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+
+    world.app.resume_tenant(&operator, "paid".to_owned()).await.unwrap();
+    for (what, reply) in doors().await {
+        assert!(reply.status.is_success(), "{what}: {}", reply.text());
+    }
 }
