@@ -4,7 +4,7 @@ use formats::{
     Address, EventBody, PersonId, SealContext, Sealed,
     seal::{self, PURPOSE_ADDRESS, PURPOSE_DATA},
 };
-use model::Noun;
+use model::{Noun, read_event};
 use serde_json::{Map, Value};
 
 use crate::{StoreError, Upcasters, encode::personal_value, load::Stored, vault::People};
@@ -17,6 +17,8 @@ pub struct Recorded {
     /// What happened, with personal data in its place (`{"$personal": value}`, or null where the person was erased), the
     /// address in clear (none where erased), and `data` lifted to the newest schema. `sealed` is as stored.
     pub body: EventBody,
+    /// Whose the address was, where it was sealed.
+    pub address_person: Option<PersonId>,
     /// The hash that the Merkle tree has of it.
     pub leaf: [u8; 32],
     /// The stored bytes, which `leaf` is the hash of.
@@ -35,29 +37,28 @@ impl Recorded {
     /// # Errors
     /// [`StoreError::Unreadable`] where it is none of that aggregate.
     pub fn event<A: Noun>(&self) -> Result<A::Event, StoreError> {
-        typed(&self.body.event_type, self.body.data.clone())
+        read_event(&self.body.event_type, &self.body.data)
             .map_err(|e| StoreError::unreadable(format!("event {}", self.position), e))
     }
 }
 
 /// Whose keys are needed to read these.
-pub(crate) fn people_of<'a>(bodies: impl Iterator<Item = &'a EventBody>) -> Vec<PersonId> {
-    let mut people: Vec<PersonId> = bodies
-        .flat_map(|body| {
-            let address = match &body.meta.address {
-                Some(Address::Sealed(sealed)) => Some(sealed.person),
-                _ => None,
-            };
-            body.sealed
-                .as_ref()
-                .map(|sealed| sealed.person)
-                .into_iter()
-                .chain(address)
-        })
+pub(crate) fn people_of(events: &[Recorded]) -> Vec<PersonId> {
+    let mut people: Vec<PersonId> = events
+        .iter()
+        .flat_map(|event| event.person().into_iter().chain(event.address_person))
         .collect();
     people.sort_unstable();
     people.dedup();
     people
+}
+
+/// Whose address it is, where it is sealed.
+pub(crate) fn address_person(body: &EventBody) -> Option<PersonId> {
+    match &body.meta.address {
+        Some(Address::Sealed(sealed)) => Some(sealed.person),
+        _ => None,
+    }
 }
 
 /// Opens what is sealed and lifts the data.
@@ -116,18 +117,11 @@ pub(crate) fn replayed<A: Noun>(stored: &Stored, upcasters: &Upcasters) -> Resul
             .map_err(|e| e.to_string())
             .and_then(|body| {
                 let (_, data) = upcasters.lift(&stored.event_type, stored.schema, body.data);
-                typed(&stored.event_type, data).map_err(|e| e.to_string())
+                read_event(&stored.event_type, &data).map_err(|e| e.to_string())
             })
     } else {
         // The body has `type` and `data` where the event enum expects them; the rest is not looked at.
         serde_json::from_slice(&stored.body).map_err(|e| e.to_string())
     };
     event.map_err(|e| StoreError::unreadable(format!("{} event {}", A::TYPE, stored.version), e))
-}
-
-fn typed<E: serde::de::DeserializeOwned>(event_type: &str, data: Map<String, Value>) -> Result<E, serde_json::Error> {
-    let mut whole = Map::new();
-    whole.insert("type".to_owned(), Value::String(event_type.to_owned()));
-    whole.insert("data".to_owned(), Value::Object(data));
-    serde_json::from_value(Value::Object(whole))
 }

@@ -75,12 +75,13 @@ impl Store {
             let body = EventBody::read(&bytes).map_err(|e| StoreError::unreadable(format!("event {position}"), e))?;
             events.push(Recorded {
                 position,
+                address_person: decode::address_person(&body),
                 body,
                 leaf,
                 bytes,
             });
         }
-        let people = decode::people_of(events.iter().map(|event| &event.body));
+        let people = decode::people_of(&events);
         let people = self.vault().people_in(tx, &people).await?;
         for event in &mut events {
             decode::open(&mut event.body, &people, self.upcasters())?;

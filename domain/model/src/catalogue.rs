@@ -1,8 +1,10 @@
 //! All event types of the product, for tools that go over them: golden fixtures, JSON schemas, projections.
 
+use serde_json::{Map, Value};
+
 use crate::{
-    activity, approval_rule, collection, deployment, endpoint, identity_provider, person, platform, policy, request,
-    roles, scim, service_account, team, tenant, user,
+    activity, approval_rule, collection, deployment, endpoint, identity_provider, person, platform, policy, read_event,
+    request, roles, scim, service_account, team, tenant, user,
 };
 
 /// The stream types and the event types in each.
@@ -48,7 +50,7 @@ pub const EVENT_FIELDS: &[(&str, &[EventFields])] = &[
     ("platform", platform::PlatformEvent::FIELDS),
 ];
 
-/// Any event of the product, read from `{"type": …, "data": …}` of a stream type.
+/// Any event of the product.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyEvent {
     /// Of a tenant.
@@ -90,25 +92,24 @@ impl AnyEvent {
     ///
     /// # Errors
     /// The shape is not that of the type, or the stream type is unknown.
-    pub fn read(stream_type: &str, value: serde_json::Value) -> Result<Self, serde_json::Error> {
-        use serde_json::from_value as read;
+    pub fn read(stream_type: &str, event_type: &str, data: &Map<String, Value>) -> Result<Self, serde_json::Error> {
         Ok(match stream_type {
-            "tenant" => Self::Tenant(read(value)?),
-            "person" => Self::Person(read(value)?),
-            "user" => Self::User(read(value)?),
-            "roles" => Self::Roles(read(value)?),
-            "team" => Self::Team(read(value)?),
-            "service_account" => Self::ServiceAccount(read(value)?),
-            "identity_provider" => Self::IdentityProvider(read(value)?),
-            "scim" => Self::Scim(read(value)?),
-            "deployment_group" => Self::DeploymentGroup(read(value)?),
-            "endpoint" => Self::Endpoint(read(value)?),
-            "activity" => Self::Activity(read(value)?),
-            "collection" => Self::Collection(read(value)?),
-            "policy" => Self::Policy(read(value)?),
-            "approval_rules" => Self::ApprovalRules(read(value)?),
-            "request" => Self::Request(read(value)?),
-            "platform" => Self::Platform(read(value)?),
+            "tenant" => Self::Tenant(read_event(event_type, data)?),
+            "person" => Self::Person(read_event(event_type, data)?),
+            "user" => Self::User(read_event(event_type, data)?),
+            "roles" => Self::Roles(read_event(event_type, data)?),
+            "team" => Self::Team(read_event(event_type, data)?),
+            "service_account" => Self::ServiceAccount(read_event(event_type, data)?),
+            "identity_provider" => Self::IdentityProvider(read_event(event_type, data)?),
+            "scim" => Self::Scim(read_event(event_type, data)?),
+            "deployment_group" => Self::DeploymentGroup(read_event(event_type, data)?),
+            "endpoint" => Self::Endpoint(read_event(event_type, data)?),
+            "activity" => Self::Activity(read_event(event_type, data)?),
+            "collection" => Self::Collection(read_event(event_type, data)?),
+            "policy" => Self::Policy(read_event(event_type, data)?),
+            "approval_rules" => Self::ApprovalRules(read_event(event_type, data)?),
+            "request" => Self::Request(read_event(event_type, data)?),
+            "platform" => Self::Platform(read_event(event_type, data)?),
             other => return Err(serde::de::Error::custom(format!("unknown stream type {other}"))),
         })
     }

@@ -134,6 +134,14 @@ fn each_event_type_has_a_fixture_of_its_newest_version() {
     }
 }
 
+fn read(stream: &str, event: &Value) -> Result<AnyEvent, serde_json::Error> {
+    AnyEvent::read(
+        stream,
+        event["type"].as_str().unwrap(),
+        event["data"].as_object().unwrap(),
+    )
+}
+
 #[test]
 fn every_version_ever_shipped_decodes_and_the_newest_reads_back_what_it_wrote() {
     let mut seen = 0;
@@ -142,8 +150,7 @@ fn every_version_ever_shipped_decodes_and_the_newest_reads_back_what_it_wrote() 
         let fixture: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let stream = fixture["stream"].as_str().unwrap();
         let event = json!({ "type": fixture["type"], "data": fixture["data"] });
-        let decoded =
-            AnyEvent::read(stream, event.clone()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let decoded = read(stream, &event).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let again = match &decoded {
             AnyEvent::Tenant(e) => serde_json::to_value(e),
             AnyEvent::Person(e) => serde_json::to_value(e),
@@ -173,9 +180,9 @@ fn every_version_ever_shipped_decodes_and_the_newest_reads_back_what_it_wrote() 
 fn an_unknown_field_or_a_missing_one_is_no_event() {
     let stream = "team";
     let good = json!({"type": "TeamDeleted", "data": {"team": "tem_01kdvdna00eqx8hn7m7p0np502"}});
-    assert!(AnyEvent::read(stream, good).is_ok());
+    assert!(read(stream, &good).is_ok());
     let more = json!({"type": "TeamDeleted", "data": {"team": "tem_01kdvdna00eqx8hn7m7p0np502", "x": 1}});
-    assert!(AnyEvent::read(stream, more).is_err());
-    assert!(AnyEvent::read(stream, json!({"type": "TeamDeleted", "data": {}})).is_err());
-    assert!(AnyEvent::read("roles", json!({"type": "TeamDeleted", "data": {}})).is_err());
+    assert!(read(stream, &more).is_err());
+    assert!(read(stream, &json!({"type": "TeamDeleted", "data": {}})).is_err());
+    assert!(read("roles", &json!({"type": "TeamDeleted", "data": {}})).is_err());
 }

@@ -1,10 +1,8 @@
 //! From events of the log to what projections fold, once for all of them.
 
 use eventstore::Recorded;
-use formats::{Address, PersonId};
+use formats::Address;
 use model::catalogue::AnyEvent;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::Envelope;
 
@@ -23,11 +21,8 @@ pub(crate) fn decode(recorded: Recorded) -> Decoded {
         // An address that was not opened is not shown.
         Some(Address::Sealed(_)) | None => None,
     };
-    let address_person = address.as_ref().and_then(|_| address_person(&recorded.bytes));
-    let mut whole = Map::new();
-    whole.insert("type".to_owned(), Value::String(body.event_type.clone()));
-    whole.insert("data".to_owned(), Value::Object(body.data.clone()));
-    let envelope = AnyEvent::read(&body.stream.stream_type, Value::Object(whole))
+    let address_person = recorded.address_person.filter(|_| address.is_some());
+    let envelope = AnyEvent::read(&body.stream.stream_type, &body.event_type, &body.data)
         .map(|event| {
             Box::new(Envelope {
                 tenant: body.tenant,
@@ -56,21 +51,5 @@ pub(crate) fn decode(recorded: Recorded) -> Decoded {
         position: recorded.position,
         stream_type: body.stream.stream_type,
         envelope,
-    }
-}
-
-/// Whose address is in the stored bytes: it was opened on the way here.
-fn address_person(bytes: &[u8]) -> Option<PersonId> {
-    #[derive(Deserialize)]
-    struct Body {
-        meta: Meta,
-    }
-    #[derive(Deserialize)]
-    struct Meta {
-        address: Option<Address>,
-    }
-    match serde_json::from_slice::<Body>(bytes).ok()?.meta.address? {
-        Address::Sealed(sealed) => Some(sealed.person),
-        Address::Clear(_) => None,
     }
 }

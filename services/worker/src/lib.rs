@@ -22,7 +22,8 @@ pub(crate) async fn pause(stop: &CancellationToken, time: Duration) -> bool {
     }
 }
 
-/// Waits until a log has grown, the time is over, or it is to stop; whether it goes on.
+/// Waits until a log has grown, the time is over, or it is to stop; whether it goes on. For a role that looks everywhere
+/// then: the rings so far are forgotten.
 pub(crate) async fn news(
     stop: &CancellationToken,
     subscription: &mut eventstore::Subscription,
@@ -30,7 +31,10 @@ pub(crate) async fn news(
 ) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
-        _ = subscription.next() => true,
+        _ = subscription.next() => {
+            subscription.forget();
+            true
+        }
         () = tokio::time::sleep(time) => true,
     }
 }

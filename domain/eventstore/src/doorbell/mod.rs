@@ -51,11 +51,16 @@ impl Subscription {
             Ok(news) => Some(news),
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 // What is left in the queue is covered by looking everywhere.
-                self.0 = self.0.resubscribe();
+                self.forget();
                 Some(News::Anywhere)
             }
             Err(broadcast::error::RecvError::Closed) => None,
         }
+    }
+
+    /// Forgets the rings so far: for a listener that is about to look everywhere.
+    pub fn forget(&mut self) {
+        self.0 = self.0.resubscribe();
     }
 
     /// Waits until this tenant may have news; false once the doorbell is gone.

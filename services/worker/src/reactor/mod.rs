@@ -18,12 +18,14 @@ use model::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{AGAIN, failed, news};
+use crate::{AGAIN, failed, news, pause};
 
 /// The name of its cursor, for ever.
 pub const NAME: &str = "reactor";
 /// How often it looks for logs whose ring was lost.
 const SWEEP: Duration = Duration::from_secs(2);
+/// How long it rests after a round: what happens meanwhile is read together.
+const REST: Duration = Duration::from_millis(50);
 /// Events that are read at once: one turn of a tenant, after which the others have theirs.
 const BATCH: u32 = 100;
 /// Tenants that are worked on at once.
@@ -41,7 +43,7 @@ pub async fn run(app: App, stop: CancellationToken) {
                 let mut turns = stream::iter(turns).buffer_unordered(TENANTS);
                 while let Some(done) = turns.next().await {
                     match done {
-                        Ok(true) => wait = Duration::ZERO,
+                        Ok(true) => wait = wait.min(REST),
                         Ok(false) => {}
                         Err(error) => {
                             failed("reactor", &error);
@@ -56,8 +58,8 @@ pub async fn run(app: App, stop: CancellationToken) {
                 AGAIN
             }
         };
-        let go_on = if wait == Duration::ZERO {
-            !stop.is_cancelled()
+        let go_on = if wait <= REST {
+            pause(&stop, wait).await
         } else {
             news(&stop, &mut subscription, wait).await
         };
@@ -113,9 +115,9 @@ async fn react(app: &App, tenant: TenantId, event: &Recorded) -> Outcome<()> {
     if !concerns(event) {
         return Ok(());
     }
-    let value = serde_json::json!({ "type": event.body.event_type, "data": event.body.data });
     let position = event.position;
-    match AnyEvent::read(&event.body.stream.stream_type, value).map_err(Refusal::internal)? {
+    let body = &event.body;
+    match AnyEvent::read(&body.stream.stream_type, &body.event_type, &body.data).map_err(Refusal::internal)? {
         AnyEvent::User(UserEvent::UserDisabled(e)) => app.end_requests_of_user(tenant, e.user, position).await,
         AnyEvent::Endpoint(EndpointEvent::EndpointRemoved(e)) => {
             app.end_requests_of_endpoint(tenant, e.endpoint, position).await
