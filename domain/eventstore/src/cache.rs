@@ -8,7 +8,7 @@ use std::{
 
 /// Two generations of entries: when the young one is full it becomes the old one, and the old one is dropped. A hit
 /// brings an entry back into the young one. At most `capacity` entries, every operation in constant time.
-pub(crate) struct Cache<K, V> {
+pub struct Cache<K, V> {
     half: usize,
     generations: Mutex<Generations<K, V>>,
 }
@@ -19,7 +19,9 @@ struct Generations<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// An empty one.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
         let generations = Mutex::new(Generations {
             young: HashMap::new(),
             old: HashMap::new(),
@@ -30,7 +32,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
+    /// The value of a key, which is thereby used.
+    pub fn get(&self, key: &K) -> Option<V> {
         let mut g = self.lock();
         if let Some(value) = g.young.get(key) {
             return Some(value.clone());
@@ -40,13 +43,15 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         Some(value)
     }
 
-    pub(crate) fn insert(&self, key: K, value: V) {
+    /// Keeps a value, in the place of an earlier one.
+    pub fn insert(&self, key: K, value: V) {
         let mut g = self.lock();
         g.old.remove(&key);
         Self::put(&mut g, self.half, key, value);
     }
 
-    pub(crate) fn remove(&self, key: &K) {
+    /// Forgets a key.
+    pub fn remove(&self, key: &K) {
         let mut g = self.lock();
         g.young.remove(key);
         g.old.remove(key);
@@ -61,6 +66,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
 
     fn lock(&self) -> MutexGuard<'_, Generations<K, V>> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K, V> std::fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("half", &self.half)
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,6 +32,7 @@ mod upcast;
 pub mod vault;
 mod verify;
 
+pub use cache::Cache;
 pub use database::{ConnectError, connect, migrate, missing_migrations, schema_fingerprint};
 pub use decode::Recorded;
 pub use doorbell::{Doorbell, InProcess, News, PostgresDoorbell, Subscription};

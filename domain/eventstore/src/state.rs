@@ -12,6 +12,7 @@ use crate::{
     cache::Cache,
     decode,
     envelope::done,
+    fresh::Basis,
     load::{Earlier, Found, Wanted},
     turn::StreamKey,
 };
@@ -19,8 +20,8 @@ use crate::{
 /// States in memory; each is an `Arc<Kept<A>>`.
 pub(crate) type States = Cache<StreamKey, Arc<dyn Any + Send + Sync>>;
 
-/// An aggregate's state at a version of its stream.
-#[derive(Clone)]
+/// An aggregate's state at a version of its stream; at first that of a stream that does not exist.
+#[derive(Clone, Default)]
 pub(crate) struct Kept<A> {
     pub(crate) state: A,
     pub(crate) version: u64,
@@ -79,7 +80,7 @@ impl Store {
         let mut base = self.cached::<A>(tenant, stream_id);
         let mut as_of = 0;
         if let (Some(kept), None) = (&base, command) {
-            let (head, still) = self.look(tenant, Some((stream_id, kept.as_of))).await?;
+            let (head, still) = self.look(tenant, Some(Basis::Stream(stream_id, kept.as_of))).await?;
             if still {
                 return Ok((Arc::clone(kept), None));
             }

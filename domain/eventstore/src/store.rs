@@ -14,7 +14,7 @@ use crate::{
     cache::Cache,
     encode::{self, Writing, encode_claims},
     envelope::done,
-    fresh::Fresh,
+    fresh::{self, Fresh},
     lane::{Lanes, Limits, Trip},
     load::{self, Earlier, Found, Load, Wanted},
     snapshot,
@@ -147,11 +147,42 @@ impl Store {
         envelope: &Envelope,
         command: impl Fn(&A) -> A::Command + Send,
     ) -> Result<Done<A::Event>, ExecuteError<A::Error>> {
+        // On the heap, as use cases are: what holds several of them would fill a thread's stack.
+        Box::pin(self.decide_and_append(false, tenant, stream_id, envelope, command)).await
+    }
+
+    /// As [`Store::execute`], for a stream whose id was just made: nothing is read beforehand.
+    ///
+    /// # Errors
+    /// [`ExecuteError`]
+    #[tracing::instrument(skip_all, fields(tenant = %tenant, stream = A::TYPE, id = %stream_id))]
+    pub async fn begin<A: Noun>(
+        &self,
+        tenant: TenantId,
+        stream_id: Uuid,
+        envelope: &Envelope,
+        command: impl Fn(&A) -> A::Command + Send,
+    ) -> Result<Done<A::Event>, ExecuteError<A::Error>> {
+        Box::pin(self.decide_and_append(true, tenant, stream_id, envelope, command)).await
+    }
+
+    async fn decide_and_append<A: Noun>(
+        &self,
+        new: bool,
+        tenant: TenantId,
+        stream_id: Uuid,
+        envelope: &Envelope,
+        command: impl Fn(&A) -> A::Command + Send,
+    ) -> Result<Done<A::Event>, ExecuteError<A::Error>> {
         let _turn = self.turn::<A>(tenant, stream_id).await?;
         let mut conflicts = 0;
-        // Decided on the state in memory first. That may be old: an append then conflicts, and a refusal counts only
-        // once it came from a state that was just read.
-        let mut cached = self.cached::<A>(tenant, stream_id);
+        // Decided on the state in memory first, or on that of a new stream. It may be old: an append then conflicts, and a
+        // refusal counts only once it came from a state that was just read.
+        let mut cached = if new {
+            Some(Arc::default())
+        } else {
+            self.cached::<A>(tenant, stream_id)
+        };
         loop {
             let (current, fresh) = match cached.take() {
                 Some(kept) => (kept, false),
@@ -333,10 +364,24 @@ impl Store {
         self.wait(answered).await
     }
 
-    /// Where a tenant's log is, and whether a stream's state of an earlier position is still current; no older than the
-    /// use case ([`crate::as_of_now`]).
-    pub(crate) async fn look(&self, tenant: TenantId, state: Option<(Uuid, u64)>) -> Result<(u64, bool), StoreError> {
-        self.0.fresh.look(&self.0.readers, self.0.patience, tenant, state).await
+    /// Where a tenant's log is, and whether what was read earlier is still current; no older than the use case
+    /// ([`crate::as_of_now`]).
+    pub(crate) async fn look(
+        &self,
+        tenant: TenantId,
+        basis: Option<fresh::Basis<'_>>,
+    ) -> Result<(u64, bool), StoreError> {
+        let (readers, patience) = (&self.0.readers, self.0.patience);
+        self.0.fresh.look(readers, patience, tenant, basis).await
+    }
+
+    /// Whether no stream of these kinds has grown since a position: then what a read model of them showed there is what
+    /// it has to show now. No older than the use case ([`crate::as_of_now`]).
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn unchanged(&self, tenant: TenantId, kinds: &[&str], since: u64) -> Result<bool, StoreError> {
+        Ok(self.look(tenant, Some(fresh::Basis::Kinds(kinds, since))).await?.1)
     }
 
     /// The position of a tenant's log, no older than the use case ([`crate::as_of_now`]); 0 where there is no log.
