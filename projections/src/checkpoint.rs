@@ -109,6 +109,21 @@ pub(crate) async fn lock_both(tx: &mut TenantTx, projection: &str) -> Result<Vec
     rows.iter().map(checkpoint).collect()
 }
 
+/// The position up to which a transaction sees the rows of a read model; 0 before its first batch.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn shown(tx: &mut TenantTx, projection: &dyn Projection) -> Result<u64, ReadError> {
+    let position: Option<i64> = sqlx::query_scalar(
+        "select position from projection_checkpoint where tenant_id = $1 and projection = $2 and state = 'live'",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(projection.name())
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(position.and_then(|position| u64::try_from(position).ok()).unwrap_or(0))
+}
+
 /// Moves cursors, in the transaction that wrote the rows.
 pub(crate) async fn advance(tx: &mut TenantTx, moves: &[Move], now: Timestamp) -> Result<(), ReadError> {
     sqlx::query(

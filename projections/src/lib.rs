@@ -32,6 +32,7 @@ pub mod request_queue;
 pub mod scim;
 pub mod statistics;
 
+pub use checkpoint::shown;
 pub use page::{Cursor, Edge, Page, Paged, ReadError};
 pub use projection::{Build, Delta, Envelope, FlushError, FoldError, Projection};
 pub use runner::{Options, RunError, Runner};

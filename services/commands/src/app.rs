@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{Caller, Outcome, Refusal, auth::Guards, outbound, requests::Engines};
+use crate::{Caller, Outcome, Refusal, auth::Guards, kept::ReadOften, outbound, requests::Engines};
 
 /// What the installation decides.
 #[derive(Debug, Clone)]
@@ -59,6 +59,7 @@ pub struct App {
     waiter: Waiter,
     pub(crate) guards: Arc<Guards>,
     pub(crate) engines: Arc<Engines>,
+    pub(crate) read_often: Arc<ReadOften>,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) hashed: Arc<AtomicU64>,
     pub(crate) outbound: outbound::Client,
@@ -116,6 +117,7 @@ impl App {
             config: Arc::new(config),
             guards: Arc::default(),
             engines: Arc::default(),
+            read_often: Arc::default(),
             hashing,
             hashed: Arc::default(),
         }

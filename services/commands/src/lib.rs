@@ -13,6 +13,7 @@ mod caller;
 mod collections;
 mod fleet;
 mod insight;
+mod kept;
 pub mod keys;
 mod mails;
 pub mod moments;

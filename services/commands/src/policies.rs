@@ -1,7 +1,5 @@
 //! Policies: their life, their lint, and what an action would meet.
 
-use std::collections::BTreeMap;
-
 use formats::{DeploymentGroupId, PolicyId};
 use model::{
     Role,
@@ -249,16 +247,12 @@ impl App {
 
     /// What has to be looked up before a document is saved or linted.
     pub(crate) async fn save_facts(&self, caller: &Caller) -> Outcome<SaveFacts> {
-        Ok(SaveFacts {
-            collections: self.collections_by_name(caller).await?,
-            is_owner: caller.has(Role::Owner) || caller.principal == Principal::System,
-        })
-    }
-
-    async fn collections_by_name(&self, caller: &Caller) -> Outcome<BTreeMap<String, policy_engine::Collection>> {
         // A collection that was made a moment ago has to be known here.
         self.caught_up(caller.tenant).await?;
-        let mut tx = self.reading(caller.tenant).await?;
-        Ok(projections::collections::lookup(&mut tx).await?)
+        let collections = self.collections_by_name(caller.tenant).await?;
+        Ok(SaveFacts {
+            collections: (*collections).clone(),
+            is_owner: caller.has(Role::Owner) || caller.principal == Principal::System,
+        })
     }
 }

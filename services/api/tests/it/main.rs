@@ -23,5 +23,6 @@ mod routes;
 mod scim;
 mod secrets;
 mod sweep;
+mod two_processes;
 mod unknown;
 mod world;

@@ -33,7 +33,7 @@ pub struct World {
     pub outsider: TenantId,
     pub operator: String,
     _stop: DropGuard,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 /// What came back.
@@ -76,7 +76,43 @@ impl Reply {
     }
 }
 
+/// What a process of an installation runs beside its doors, until it is to stop.
+async fn process(url: &str, clock: &Arc<ManualClock>, public_url: &str, stop: &CancellationToken) -> App {
+    let ambient = Ambient::new(Arc::clone(clock) as Arc<dyn formats::Clock>, Arc::new(SystemEntropy));
+    let pool = eventstore::connect(url, 12).await.unwrap();
+    let master = Arc::new(LocalMasterKey::from_bytes([7; 32]));
+    let vault = Vault::new(pool.clone(), ambient.clone(), master, Vec::new());
+    let store = Store::new(
+        pool,
+        vault,
+        ambient,
+        Upcasters::default(),
+        Arc::new(InProcess::new()),
+        eventstore::Options::default(),
+    );
+    let runner = Runner::new(store.clone(), projections::Options::default());
+    let app = App::new(
+        store,
+        runner.waiter(),
+        Config {
+            public_url: public_url.to_owned(),
+            // Where the tests' own identity providers are.
+            outbound_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Config::default()
+        },
+    );
+    let stop = stop.clone();
+    tokio::spawn(async move { runner.run(stop.cancelled_owned()).await });
+    app
+}
+
 impl World {
+    /// A second process of the same installation, whose doorbell the first one does not hear.
+    pub async fn another_process(&self) -> App {
+        let stop = self.state.shutdown.clone();
+        process(&self.database.url_app, &self.clock, &self.app.config.public_url, &stop).await
+    }
+
     pub async fn new() -> Self {
         Self::with(ApiConfig::default()).await
     }
@@ -95,35 +131,8 @@ impl World {
         })
         .await;
         let clock = Arc::new(ManualClock::at("2026-03-02T09:00:00Z".parse().unwrap()));
-        let ambient = Ambient::new(Arc::clone(&clock) as Arc<dyn formats::Clock>, Arc::new(SystemEntropy));
-        let pool = eventstore::connect(&database.url_app, 12).await.unwrap();
-        let master = Arc::new(LocalMasterKey::from_bytes([7; 32]));
-        let vault = Vault::new(pool.clone(), ambient.clone(), master, Vec::new());
-        let doorbell = Arc::new(InProcess::new());
-        let store = Store::new(
-            pool,
-            vault,
-            ambient,
-            Upcasters::default(),
-            doorbell,
-            eventstore::Options::default(),
-        );
-        let runner = Runner::new(store.clone(), projections::Options::default());
-        let app = App::new(
-            store,
-            runner.waiter(),
-            Config {
-                public_url: public_url.to_owned(),
-                // Where the tests' own identity providers are.
-                outbound_networks: vec!["127.0.0.0/8".parse().unwrap()],
-                ..Config::default()
-            },
-        );
         let stop = CancellationToken::new();
-        tokio::spawn({
-            let stop = stop.clone();
-            async move { runner.run(stop.cancelled_owned()).await }
-        });
+        let app = process(&database.url_app, &clock, public_url, &stop).await;
         let operator = app
             .create_platform_credential(&Caller::system(TenantId::default(), Uuid::nil()), "ops")
             .await
@@ -139,7 +148,7 @@ impl World {
             outsider: TenantId::default(),
             operator,
             _stop: stop.drop_guard(),
-            _database: database,
+            database,
         };
         world.tenant = world.make_tenant("acme").await;
         world.outsider = world.make_tenant("outsider").await;

@@ -64,8 +64,7 @@ const READ_BY_COMMANDS: &[&str] = &[
 impl App {
     /// The engine on what a group's agents are offered now. A group without a snapshot yet has an empty one.
     pub(crate) async fn engine(&self, tenant: TenantId, group: DeploymentGroupId) -> Outcome<Engine> {
-        let mut tx = self.reading(tenant).await?;
-        let Some(current) = projections::policy_snapshot::offered_to(&mut tx, group).await? else {
+        let Some(current) = self.offered_to(tenant, group).await? else {
             return Err(Refusal::unavailable("the group has no snapshot yet"));
         };
         let key = (tenant, current.sha256);
@@ -78,6 +77,7 @@ impl App {
         if let Some(index) = self.engines.get(&key) {
             return Ok(engine(index));
         }
+        let mut tx = self.reading(tenant).await?;
         let body = projections::policy_snapshot::body(&mut tx, current.sha256).await?;
         drop(tx);
         let body = body.ok_or_else(|| Refusal::internal("a snapshot's body is missing"))?;

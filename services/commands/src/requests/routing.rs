@@ -14,9 +14,7 @@ use policy_engine::{
     SnapshotCollection, SnapshotPolicy,
 };
 
-use projections::directory::UserView;
-
-use crate::{App, Caller, Outcome, Refusal};
+use crate::{App, Caller, Outcome, Refusal, kept::Able};
 
 /// A rule's scope written as a policy, so that the engine's own matching decides whether it fits the action. None where
 /// a rule can't match this type of action at all.
@@ -126,8 +124,7 @@ impl App {
         requester: PersonId,
     ) -> Outcome<Routed> {
         let rules: ApprovalRules = self.state(tenant, tenant.uuid()).await?;
-        let mut tx = self.reading(tenant).await?;
-        let collections = projections::collections::lookup(&mut tx).await?;
+        let collections = self.collections_by_name(tenant).await?;
         let matched = first_match(rules.rules(), &collections, action, risk)?;
         let (route, windows) = match matched {
             Some((id, rule)) => (
@@ -149,8 +146,8 @@ impl App {
                 settings.windows,
             ),
         };
-        let able = projections::directory::resolve(&mut tx, &route.primary).await?;
-        let requester = projections::directory::canonical(&mut tx, requester).await?;
+        let able = self.able(tenant, &route.primary).await?;
+        let requester = self.canonical(tenant, requester).await?;
         let self_allowed = route.lets_own(settings);
         let no_approver = !able.iter().any(|user| self_allowed || user.person != requester);
         Ok(Routed {
@@ -183,16 +180,14 @@ impl App {
         if secondary.is_empty() {
             return Ok(false);
         }
-        let mut tx = self.reading(tenant).await?;
-        let able = projections::directory::resolve(&mut tx, secondary).await?;
+        let able = self.able(tenant, secondary).await?;
         if able.is_empty() {
             return Ok(false);
         }
-        let requester = projections::directory::canonical(&mut tx, request.person()).await?;
-        drop(tx);
+        let requester = self.canonical(tenant, request.person()).await?;
         let self_allowed = request.route().lets_own(&self.settings(tenant).await?);
-        let own = |user: &UserView| user.person == requester || Some(user.id) == request.user();
-        Ok(self_allowed || able.iter().any(|user| !own(user)))
+        let own = |able: &Able| able.person == requester || Some(able.user) == request.user();
+        Ok(self_allowed || able.iter().any(|able| !own(able)))
     }
 
     /// Whether the caller has a role that decides at all.

@@ -144,7 +144,8 @@ impl App {
                 submission: Box::new(submission.clone()),
             };
             match self
-                .run_in::<Request>(caller.tenant, request.uuid(), &envelope, command)
+                .store
+                .begin::<Request>(caller.tenant, request.uuid(), &envelope, |_| command.clone())
                 .await
             {
                 Ok(done) => {
@@ -216,11 +217,9 @@ impl App {
         account: &str,
         endpoint: formats::EndpointId,
     ) -> Outcome<PersonId> {
-        let mut tx = self.reading(caller.tenant).await?;
-        if let Some(known) = projections::directory::person_by_account(&mut tx, account).await? {
-            return Ok(known.id);
+        if let Some(known) = self.known_account(caller.tenant, account).await? {
+            return Ok(known);
         }
-        drop(tx);
         let person: PersonId = self.ambient().id();
         let command = PersonCommand::SeeEndpointAccount {
             person,
