@@ -21,7 +21,10 @@ use std::{
 
 use eventstore::{News, Store, StoreError};
 use formats::TenantId;
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 
 use self::step::Outcome;
 use crate::{
@@ -40,6 +43,9 @@ pub struct Options {
     pub tenants: usize,
     /// How often it looks for tenants whose ring was lost (2 s).
     pub sweep: Duration,
+    /// The longest rest of a tenant (40 ms), which is twice its last turn: a batch of many events costs little more than
+    /// one of a single event.
+    pub rest: Duration,
 }
 
 impl Default for Options {
@@ -48,6 +54,7 @@ impl Default for Options {
             batch: 1_000,
             tenants: 4,
             sweep: Duration::from_secs(2),
+            rest: Duration::from_millis(40),
         }
     }
 }
@@ -142,7 +149,8 @@ impl Runner {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = Arc::new(AtomicBool::new(false));
         let mut queue = Queue::default();
-        let mut working: JoinSet<(TenantId, bool)> = JoinSet::new();
+        let mut working: JoinSet<(TenantId, bool, Duration)> = JoinSet::new();
+        let mut resting: JoinSet<TenantId> = JoinSet::new();
         let mut listening = true;
         tokio::pin!(shutdown);
         loop {
@@ -150,18 +158,30 @@ impl Runner {
                 && let Some(tenant) = queue.take()
             {
                 let (runner, stop) = (self.clone(), Arc::clone(&stop));
-                working.spawn(async move { (tenant, runner.turn(tenant, &stop).await) });
+                working.spawn(async move {
+                    let began = Instant::now();
+                    let more = runner.turn(tenant, &stop).await;
+                    (tenant, more, began.elapsed())
+                });
             }
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(done) = working.join_next() => match done {
-                    Ok((tenant, again)) => queue.done(tenant, again),
+                    Ok((tenant, true, _)) => queue.done(tenant, true),
+                    Ok((tenant, false, took)) => {
+                        let rest = (2 * took).min(self.options.rest);
+                        resting.spawn(async move {
+                            tokio::time::sleep(rest).await;
+                            tenant
+                        });
+                    }
                     // A panic outside of folds and flushes: a defect. The tenant comes again with the next sweep.
                     Err(error) => {
                         tracing::error!(%error, "a turn ended early");
                         queue.forget();
                     }
                 },
+                Some(Ok(tenant)) = resting.join_next() => queue.done(tenant, false),
                 ring = news.next(), if listening => match ring {
                     Some(News::Tenant(tenant)) => queue.add(tenant),
                     Some(News::Anywhere) => sweep.reset_immediately(),
