@@ -75,6 +75,9 @@ async fn converse(stream: TcpStream, mailbox: &Mailbox) -> std::io::Result<()> {
                 writer
                     .write_all(b"354 end with a line that has a dot alone\r\n")
                     .await?;
+                // The dot that ends a mail may be sent only once what came before it is acknowledged.
+                #[cfg(target_os = "linux")]
+                let _ = writer.as_ref().set_quickack(true);
                 match data(&mut reader).await? {
                     Some(mail) => {
                         mailbox.keep(&to, &mail);

@@ -1,6 +1,6 @@
 //! A tenant's read models as the mails of one transaction need them: each row is read once, however many mails name it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use commands::Outcome;
 use eventstore::TenantTx;
@@ -13,6 +13,14 @@ use projections::{
     policies,
     request_queue::{self, QueuedRequest},
 };
+
+/// Objects that are read in one question.
+const AT_ONCE: usize = 200;
+
+/// Without repetitions, in order.
+fn each_once<T: Ord>(ids: impl Iterator<Item = T>) -> Vec<T> {
+    ids.collect::<BTreeSet<T>>().into_iter().collect()
+}
 
 /// What was read, inside the transaction it was read in.
 pub(super) struct Desk<'tx> {
@@ -28,28 +36,70 @@ pub(super) struct Desk<'tx> {
 }
 
 impl<'tx> Desk<'tx> {
-    /// A desk for these mails, with the requests that they are about.
-    pub(super) async fn open(tx: &'tx mut TenantTx, mails: impl Iterator<Item = &Outgoing>) -> Outcome<Desk<'tx>> {
-        let mut ids: Vec<RequestId> = mails.filter_map(|mail| mail.request).collect();
-        ids.sort_unstable();
-        ids.dedup();
+    /// A desk for these mails: with the requests that they are about and, in one question each, the people around them.
+    pub(super) async fn open(
+        tx: &'tx mut TenantTx,
+        mails: impl Iterator<Item = &Outgoing> + Clone,
+        recipients: impl Iterator<Item = UserId>,
+    ) -> Outcome<Desk<'tx>> {
         let tenant = directory::tenant(tx).await?;
-        let mut requests = HashMap::with_capacity(ids.len());
-        for ids in ids.chunks(200) {
+        let mut requests = HashMap::new();
+        for ids in each_once(mails.clone().filter_map(|mail| mail.request)).chunks(AT_ONCE) {
             let found = request_queue::find_many(tx, ids).await?;
             requests.extend(found.into_iter().map(|request| (request.id, request)));
+        }
+        let mut people = HashMap::new();
+        for ids in each_once(requests.values().map(|request| request.person)).chunks(AT_ONCE) {
+            people.extend(ids.iter().map(|id| (*id, None)));
+            let found = directory::persons(tx, ids).await?;
+            people.extend(found.into_iter().map(|person| (person.id, Some(person))));
+        }
+        let linked = people
+            .values()
+            .flatten()
+            .filter_map(|person| Some(person.link.as_ref()?.user));
+        let around = requests.values().flat_map(|request| {
+            let approvers = request.decisions.iter().map(|decision| decision.approver);
+            request.user.into_iter().chain(request.settled_by).chain(approvers)
+        });
+        let named = mails.flat_map(|mail| mail.user.into_iter().chain(mail.by));
+        let mut users = HashMap::new();
+        for ids in each_once(recipients.chain(linked).chain(around).chain(named)).chunks(AT_ONCE) {
+            users.extend(ids.iter().map(|id| (*id, None)));
+            let found = directory::users_by_id(tx, ids).await?;
+            users.extend(found.into_iter().map(|user| (user.id, Some(user))));
         }
         Ok(Desk {
             tx,
             tenant,
             requests,
-            users: HashMap::new(),
-            people: HashMap::new(),
+            users,
+            people,
             approvers: HashMap::new(),
             administrators: None,
             policies: HashMap::new(),
             machines: HashMap::new(),
         })
+    }
+
+    /// Reads what else letters about these requests name, in one question each.
+    pub(super) async fn read_for_letters(&mut self) -> Outcome<()> {
+        let cited = self.requests.values().flat_map(|request| &request.policies);
+        for ids in each_once(cited.map(|policy| policy.id)).chunks(AT_ONCE) {
+            self.policies.extend(ids.iter().map(|id| (*id, None)));
+            let found = policies::find_many(self.tx, ids).await?;
+            let names = found.into_iter().map(|policy| (policy.id, Some(policy.document.name)));
+            self.policies.extend(names);
+        }
+        for ids in each_once(self.requests.values().map(|request| request.endpoint)).chunks(AT_ONCE) {
+            self.machines.extend(ids.iter().map(|id| (*id, None)));
+            let found = fleet::endpoints_by_id(self.tx, ids).await?;
+            let names = found
+                .into_iter()
+                .map(|endpoint| (endpoint.id, Some(endpoint.machine.name)));
+            self.machines.extend(names);
+        }
+        Ok(())
     }
 
     pub(super) fn tenant(&self) -> Option<&TenantView> {
