@@ -146,6 +146,8 @@ fn settings(options: &Options) -> Vec<(String, String)> {
         // The details of a refused row hold personal data.
         ("log_error_verbosity", "terse"),
         ("log_checkpoints", "off"),
+        // Tables that have just been filled for the first time are planned as if they were empty until then.
+        ("autovacuum_naptime", "10s"),
     ];
     if !options.durable {
         settings.extend([

@@ -177,6 +177,11 @@ impl Running {
         self.mailbox.watch()
     }
 
+    /// Where the database's owner connects.
+    pub(crate) fn admin_url(&self) -> String {
+        self.postgres.url("portcullis", SUPERUSER)
+    }
+
     /// Stops the server and its database.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use formats::{RequestId, agent_wire::RequestStatus};
 use policy_engine::Action;
 use portcullis_agent::Agent;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Times,
     crew::{Approver, Crew},
-    ground, progress, verdict,
+    ground, progress, store, verdict,
 };
 use crate::{
     cli::{Globals, say},
@@ -53,8 +54,8 @@ pub(super) async fn run(globals: &Globals, rate: u64, seconds: u64) -> anyhow::R
         requests <= MOST,
         "{requests} requests are more than {MOST}: take a lower --rate or fewer --seconds"
     );
-    // A second beforehand, which does not count, so that connections and caches are warm.
-    let warm = rate;
+    // Two seconds beforehand, which do not count: connections and caches get warm, and the planner its figures.
+    let warm = 2 * rate;
     progress("starting a development server with its own PostgreSQL (fsync on)");
     let directory = ground::directory()?;
     let config = Config {
@@ -79,7 +80,9 @@ pub(super) async fn run(globals: &Globals, rate: u64, seconds: u64) -> anyhow::R
     let crew = Crew::gather(&running, requests + warm).await?;
     let agents = crew.agents.len();
     progress(format!("{agents} agents file {rate} requests a second for {seconds} s"));
-    let result = file(&crew, &mails, rate, warm, requests).await;
+    let admin = PgPool::connect(&running.admin_url()).await?;
+    let result = file(&crew, &mails, &admin, rate, warm, requests).await;
+    admin.close().await;
     running.stop().await?;
     watching.abort();
     let (ways, failures) = result?;
@@ -91,6 +94,7 @@ pub(super) async fn run(globals: &Globals, rate: u64, seconds: u64) -> anyhow::R
 async fn file(
     crew: &Crew,
     mails: &Mails,
+    admin: &PgPool,
     rate: u64,
     warm: u64,
     requests: u64,
@@ -110,6 +114,10 @@ async fn file(
             let _place = place.acquire_owned().await;
             (n >= warm, go(agent, approver, mails, n, due).await)
         });
+        if n == rate {
+            let admin = admin.clone();
+            tokio::spawn(async move { store::analyze(&admin).await });
+        }
         if n > 0 && n.is_multiple_of(5 * rate) {
             let under_way = UNDER_WAY - places.available_permits();
             progress(format!("  {n} filed, {under_way} under way"));
