@@ -62,7 +62,7 @@ pub(crate) struct Able {
     pub(crate) person: PersonId,
 }
 
-/// What is kept. No names and no addresses: whoever is erased is not in memory either.
+/// What is kept: nothing that an erasure takes away.
 pub(crate) struct ReadOften {
     offered: Kept<DeploymentGroupId, Option<Offered>>,
     collections: Kept<(), Arc<BTreeMap<String, Collection>>>,

@@ -180,7 +180,7 @@ impl App {
     /// the tenant's slug, typed again.
     ///
     /// # Errors
-    /// `CONFIRMATION_NEEDED`, `DELETION_REQUESTED`, `BAD_INPUT` for a grace under a day or beyond [`GRACE_MAX`],
+    /// `CONFIRMATION_NEEDED`, `DELETION_REQUESTED`, `BAD_INPUT` for a grace under a day or beyond 3,650 days,
     /// `NOT_FOUND`, `FORBIDDEN`.
     pub async fn delete_tenant(&self, caller: &Caller, confirm: &str, grace: Option<Duration>) -> Outcome<Written> {
         if self.get_tenant(caller, caller.tenant).await?.slug != confirm {
