@@ -169,12 +169,13 @@ pub(crate) async fn add(tx: &mut TenantTx, kind: &str, due_at: Timestamp) -> Res
     Ok(())
 }
 
-/// Waits for everybody who adds work of this kind, and keeps others from it until the end of the transaction.
-pub(crate) async fn lock(tx: &mut TenantTx, kind: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("select from tenant_work where tenant_id = $1 and kind = $2 for update")
+/// Waits for everybody who adds work of this kind, and keeps others from it until the end of the transaction. Where there
+/// is no row yet it holds nobody off, and returns false: then work may be added at any moment, and must not be taken away.
+pub(crate) async fn lock(tx: &mut TenantTx, kind: &str) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query("select from tenant_work where tenant_id = $1 and kind = $2 for update")
         .bind(tx.tenant().uuid())
         .bind(kind)
         .fetch_optional(&mut **tx)
         .await?;
-    Ok(())
+    Ok(row.is_some())
 }

@@ -260,7 +260,7 @@ pub async fn record(tx: &mut TenantTx, attempts: &[(Delivery, Attempt)]) -> Resu
 /// # Errors
 /// [`ReadError`]
 pub async fn settle_work(tx: &mut TenantTx) -> Result<(), ReadError> {
-    work::lock(tx, work::MAIL).await?;
+    let held = work::lock(tx, work::MAIL).await?;
     let row = sqlx::query(
         "select least(
            (select m.at from (
@@ -274,7 +274,12 @@ pub async fn settle_work(tx: &mut TenantTx) -> Result<(), ReadError> {
     .fetch_one(&mut **tx)
     .await?;
     let due_at = row.at_or_null("due_at")?;
-    Ok(work::set(tx, work::MAIL, due_at).await?)
+    match due_at {
+        _ if held => work::set(tx, work::MAIL, due_at).await?,
+        Some(due_at) => work::add(tx, work::MAIL, due_at).await?,
+        None => {}
+    }
+    Ok(())
 }
 
 /// How many mails this tenant has, by their state.
