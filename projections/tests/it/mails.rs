@@ -1,5 +1,6 @@
 //! `mail_outbox`: who is told what, and the state of deliveries.
 
+use eventstore::TenantTx;
 use formats::{PersonId, UserId};
 use model::{
     request::{Approver, By, CancelCause, Flag, Request, RequestCommand},
@@ -11,12 +12,10 @@ use projections::{
     work,
 };
 
-use crate::world::{MINUTE, World};
+use crate::world::{MINUTE, World, eventually};
 
 async fn open(world: &World) -> Vec<Outgoing> {
-    let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
-        .await
-        .unwrap();
+    let mut tx = TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
     let open = mail_outbox::open_tasks(&mut tx, 200).await.unwrap();
     // The locks end here and not some time later.
     tx.rollback().await.unwrap();
@@ -29,9 +28,7 @@ fn short(mails: &[Outgoing]) -> Vec<(MailKind, Recipients)> {
 
 /// Addresses everything that is open to one user.
 async fn address_all(world: &World, to: UserId) {
-    let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
-        .await
-        .unwrap();
+    let mut tx = TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
     for mail in mail_outbox::open_tasks(&mut tx, 200).await.unwrap() {
         let id = format!("<{}.{}@example.test>", mail.position, mail.n);
         mail_outbox::address(&mut tx, std::slice::from_ref(&mail), &[(&mail, to, id)], world.now())
@@ -175,9 +172,7 @@ async fn a_mail_is_tried_until_it_is_sent_and_the_work_is_due_when_the_next_atte
     assert_eq!(open(&world).await, []);
 
     let attempt = async |attempt: Attempt| {
-        let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
-            .await
-            .unwrap();
+        let mut tx = TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
         let due = mail_outbox::due_deliveries(&mut tx, world.now(), 10).await.unwrap();
         assert_eq!(due.len(), 1);
         mail_outbox::record(&mut tx, &[(due[0].clone(), attempt.clone())])
@@ -226,18 +221,14 @@ async fn a_mail_with_nothing_left_to_say_is_no_failure_and_only_failures_are_sen
         world.submit(world.submission(world.id(), anna)).await;
         world.drain().await;
         address_all(&world, anna).await;
-        let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
-            .await
-            .unwrap();
+        let mut tx = TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
         let due = mail_outbox::due_deliveries(&mut tx, world.now(), 10).await.unwrap();
         mail_outbox::record(&mut tx, &[(due[0].clone(), attempt.clone())])
             .await
             .unwrap();
         tx.commit().await.unwrap();
     }
-    let mut tx = eventstore::TenantTx::begin(world.store.pool(), world.tenant)
-        .await
-        .unwrap();
+    let mut tx = TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
     let figures = mail_outbox::figures(&mut tx).await.unwrap();
     assert_eq!((figures.queued, figures.sent, figures.failed), (0, 0, 1));
     let listed = mail_outbox::list(&mut tx, &[], &Page::first(10)).await.unwrap().nodes();
@@ -276,11 +267,7 @@ async fn two_notifiers_never_have_the_same_mail() {
         world.submit(world.submission(world.id(), anna)).await;
     }
     world.drain().await;
-    let begin = async || {
-        eventstore::TenantTx::begin(world.store.pool(), world.tenant)
-            .await
-            .unwrap()
-    };
+    let begin = async || TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
     let (mut one, mut two) = (begin().await, begin().await);
     let of_one = mail_outbox::open_tasks(&mut one, 1).await.unwrap();
     let of_two = mail_outbox::open_tasks(&mut two, 10).await.unwrap();
@@ -293,4 +280,39 @@ async fn two_notifiers_never_have_the_same_mail() {
     let of_one = mail_outbox::due_deliveries(&mut one, world.now(), 1).await.unwrap();
     let of_two = mail_outbox::due_deliveries(&mut two, world.now(), 10).await.unwrap();
     assert_ne!(of_one[0].mail.position, of_two[0].mail.position);
+}
+
+#[tokio::test]
+async fn work_that_is_added_while_a_notifier_sums_up_is_not_taken_away() {
+    let world = World::new().await;
+    let due_of = || work::due_of(world.store.pool(), work::MAIL, world.tenant);
+    assert_eq!(due_of().await.unwrap(), None);
+    // A reducer adds the tenant's first work. Its table can be read meanwhile and not changed, so that the notifier sees
+    // nothing to do and would take the row away at the moment in which it appears.
+    let mut reducer = TenantTx::begin(world.store.pool(), world.tenant).await.unwrap();
+    sqlx::query("insert into tenant_work (tenant_id, kind, due_at) values ($1, $2, now())")
+        .bind(world.tenant.uuid())
+        .bind(work::MAIL)
+        .execute(&mut *reducer)
+        .await
+        .unwrap();
+    sqlx::query("lock table tenant_work in share mode")
+        .execute(&mut *reducer)
+        .await
+        .unwrap();
+    let (pool, tenant) = (world.store.pool().clone(), world.tenant);
+    let notifier = tokio::spawn(async move {
+        let mut tx = TenantTx::begin(&pool, tenant).await.unwrap();
+        mail_outbox::settle_work(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+    });
+    eventually("the notifier is done or waits", async || {
+        let waits = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+            where d.datname = current_database() and not l.granted and $1::uuid is not null";
+        notifier.is_finished() || world.count(waits).await > 0
+    })
+    .await;
+    reducer.commit().await.unwrap();
+    notifier.await.unwrap();
+    assert!(due_of().await.unwrap().is_some());
 }
