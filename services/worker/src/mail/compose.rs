@@ -396,11 +396,13 @@ async fn request_facts(desk: &mut Desk<'_>, request: &QueuedRequest) -> Outcome<
     fact("Risk", Some(format!("{} of 100", request.risk)));
     let mut names = Vec::new();
     for policy in &request.policies {
-        let name = desk.policy(policy.id).await?.unwrap_or_else(|| policy.id.to_string());
+        let name = desk
+            .policy(policy.id)
+            .map_or_else(|| policy.id.to_string(), str::to_owned);
         names.push(format!("{name} (revision {})", policy.revision));
     }
     fact("Policies", Some(names.join(", ")).filter(|names| !names.is_empty()));
-    let machine = desk.machine(request.endpoint).await?;
+    let machine = desk.machine(request.endpoint);
     fact(
         "Endpoint",
         machine.map(|machine| format!("{machine} ({})", request.endpoint)),

@@ -28,11 +28,11 @@ pub(super) struct Desk<'tx> {
     tenant: Option<TenantView>,
     requests: HashMap<RequestId, QueuedRequest>,
     users: HashMap<UserId, Option<UserView>>,
-    people: HashMap<PersonId, Option<PersonView>>,
+    people: HashMap<PersonId, PersonView>,
     approvers: HashMap<Vec<Approver>, Vec<UserView>>,
     administrators: Option<Vec<UserView>>,
-    policies: HashMap<PolicyId, Option<String>>,
-    machines: HashMap<EndpointId, Option<String>>,
+    policies: HashMap<PolicyId, String>,
+    machines: HashMap<EndpointId, String>,
 }
 
 impl<'tx> Desk<'tx> {
@@ -50,14 +50,12 @@ impl<'tx> Desk<'tx> {
         }
         let mut people = HashMap::new();
         for ids in each_once(requests.values().map(|request| request.person)).chunks(AT_ONCE) {
-            people.extend(ids.iter().map(|id| (*id, None)));
             let found = directory::persons(tx, ids).await?;
-            people.extend(found.into_iter().map(|person| (person.id, Some(person))));
+            people.extend(found.into_iter().map(|person| (person.id, person)));
         }
         let linked = people
             .values()
-            .flatten()
-            .filter_map(|person| Some(person.link.as_ref()?.user));
+            .filter_map(|person: &PersonView| Some(person.link.as_ref()?.user));
         let around = requests.values().flat_map(|request| {
             let approvers = request.decisions.iter().map(|decision| decision.approver);
             request.user.into_iter().chain(request.settled_by).chain(approvers)
@@ -86,17 +84,13 @@ impl<'tx> Desk<'tx> {
     pub(super) async fn read_for_letters(&mut self) -> Outcome<()> {
         let cited = self.requests.values().flat_map(|request| &request.policies);
         for ids in each_once(cited.map(|policy| policy.id)).chunks(AT_ONCE) {
-            self.policies.extend(ids.iter().map(|id| (*id, None)));
             let found = policies::find_many(self.tx, ids).await?;
-            let names = found.into_iter().map(|policy| (policy.id, Some(policy.document.name)));
+            let names = found.into_iter().map(|policy| (policy.id, policy.document.name));
             self.policies.extend(names);
         }
         for ids in each_once(self.requests.values().map(|request| request.endpoint)).chunks(AT_ONCE) {
-            self.machines.extend(ids.iter().map(|id| (*id, None)));
             let found = fleet::endpoints_by_id(self.tx, ids).await?;
-            let names = found
-                .into_iter()
-                .map(|endpoint| (endpoint.id, Some(endpoint.machine.name)));
+            let names = found.into_iter().map(|endpoint| (endpoint.id, endpoint.machine.name));
             self.machines.extend(names);
         }
         Ok(())
@@ -120,13 +114,9 @@ impl<'tx> Desk<'tx> {
         Ok(found)
     }
 
-    pub(super) async fn person(&mut self, id: PersonId) -> Outcome<Option<PersonView>> {
-        if let Some(known) = self.people.get(&id) {
-            return Ok(known.clone());
-        }
-        let found = directory::person(self.tx, id).await?;
-        self.people.insert(id, found.clone());
-        Ok(found)
+    /// A person who filed one of the requests.
+    pub(super) fn person(&self, id: PersonId) -> Option<&PersonView> {
+        self.people.get(&id)
     }
 
     /// Whoever these approvers are now.
@@ -146,25 +136,13 @@ impl<'tx> Desk<'tx> {
         Ok(self.administrators.clone().unwrap_or_default())
     }
 
-    /// A policy's name.
-    pub(super) async fn policy(&mut self, id: PolicyId) -> Outcome<Option<String>> {
-        if let Some(known) = self.policies.get(&id) {
-            return Ok(known.clone());
-        }
-        let found = policies::find(self.tx, id).await?.map(|policy| policy.document.name);
-        self.policies.insert(id, found.clone());
-        Ok(found)
+    /// The name of a policy that one of the requests cites, once that was read for letters.
+    pub(super) fn policy(&self, id: PolicyId) -> Option<&str> {
+        self.policies.get(&id).map(String::as_str)
     }
 
-    /// An endpoint's name.
-    pub(super) async fn machine(&mut self, id: EndpointId) -> Outcome<Option<String>> {
-        if let Some(known) = self.machines.get(&id) {
-            return Ok(known.clone());
-        }
-        let found = fleet::endpoint(self.tx, id)
-            .await?
-            .map(|endpoint| endpoint.machine.name);
-        self.machines.insert(id, found.clone());
-        Ok(found)
+    /// The name of an endpoint that one of the requests comes from, once that was read for letters.
+    pub(super) fn machine(&self, id: EndpointId) -> Option<&str> {
+        self.machines.get(&id).map(String::as_str)
     }
 }

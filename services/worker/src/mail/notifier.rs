@@ -12,7 +12,7 @@ use lettre::{
     transport::smtp::{Error as SmtpError, PoolConfig},
 };
 use projections::{
-    directory::UserView,
+    directory::{PersonView, UserView},
     mail_outbox::{self, Attempt, Delivery, MailKind, Outgoing, Recipients},
     work,
 };
@@ -228,8 +228,8 @@ async fn recipients(desk: &mut Desk<'_>, mail: &Outgoing) -> Outcome<Vec<UserVie
             }
             asked
         }
-        (Recipients::Requester, Some(row)) => match desk.person(row.person).await?.and_then(|p| p.link) {
-            Some(link) => desk.user(link.user).await?.into_iter().collect(),
+        (Recipients::Requester, Some(row)) => match desk.person(row.person).and_then(|p| Some(p.link.as_ref()?.user)) {
+            Some(user) => desk.user(user).await?.into_iter().collect(),
             None => match row.user {
                 Some(user) => desk.user(user).await?.into_iter().collect(),
                 None => Vec::new(),
@@ -243,10 +243,7 @@ async fn recipients(desk: &mut Desk<'_>, mail: &Outgoing) -> Outcome<Vec<UserVie
             // Whoever may decide their own request is asked about it like everybody else.
             causes_none = causes_none.filter(|_| mail.kind == MailKind::Escalated);
         } else {
-            let requester = desk
-                .person(row.person)
-                .await?
-                .map_or(row.person, |person| person.canonical());
+            let requester = desk.person(row.person).map_or(row.person, PersonView::canonical);
             users.retain(|user| user.person != requester);
         }
     }

@@ -24,10 +24,12 @@ use crate::{AGAIN, failed, news, pause};
 pub const NAME: &str = "reactor";
 /// How often it looks for logs whose ring was lost.
 const SWEEP: Duration = Duration::from_secs(2);
-/// How long it rests after a round: what happens meanwhile is read together.
+/// How long it rests once it has caught up: what happens meanwhile is read together.
 const REST: Duration = Duration::from_millis(50);
 /// Events that are read at once: one turn of a tenant, after which the others have theirs.
 const BATCH: u32 = 100;
+/// Tenants of a round.
+const MOST: u32 = 64;
 /// Tenants that are worked on at once.
 const TENANTS: usize = 4;
 
@@ -35,15 +37,17 @@ const TENANTS: usize = 4;
 pub async fn run(app: App, stop: CancellationToken) {
     let mut subscription = app.store.subscribe();
     loop {
-        let wait = match app.store.tenants_with_news(NAME, 64).await {
+        let wait = match app.store.tenants_with_news(NAME, MOST).await {
             Ok(tenants) => {
-                let mut wait = SWEEP;
+                // Where the list is full there may be others.
+                let full = tenants.len() >= MOST as usize;
+                let mut wait = if full { REST } else { SWEEP };
                 // Side by side, so that nobody waits for the tenant with the most events.
                 let turns = tenants.into_iter().map(|tenant| turn(&app, tenant).boxed());
                 let mut turns = stream::iter(turns).buffer_unordered(TENANTS);
                 while let Some(done) = turns.next().await {
                     match done {
-                        Ok(true) => wait = wait.min(REST),
+                        Ok(true) => wait = Duration::ZERO,
                         Ok(false) => {}
                         Err(error) => {
                             failed("reactor", &error);
@@ -58,10 +62,10 @@ pub async fn run(app: App, stop: CancellationToken) {
                 AGAIN
             }
         };
-        let go_on = if wait <= REST {
-            pause(&stop, wait).await
+        let go_on = if wait == Duration::ZERO {
+            !stop.is_cancelled()
         } else {
-            news(&stop, &mut subscription, wait).await
+            pause(&stop, REST).await && news(&stop, &mut subscription, wait).await
         };
         if !go_on {
             return;
@@ -69,7 +73,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Reacts to one batch of a tenant's events; whether there was anything, and no other process was at it.
+/// Reacts to one batch of a tenant's events; whether there may be more of them at once.
 ///
 /// # Errors
 /// Where the database is away, or a command failed: the cursor stays in front of that event.
@@ -94,7 +98,7 @@ pub async fn turn(app: &App, tenant: TenantId) -> Outcome<bool> {
     .await?;
     store::advance(&mut tx, last).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(events.len() >= BATCH as usize)
 }
 
 fn concerns(event: &Recorded) -> bool {
